@@ -1,0 +1,222 @@
+"""The headless twin: everything a page does, from the command line. See `python -m compression --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .errors import CompressionError, InvalidInput
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m compression", description="Compress a network by recipe; measure what is stored.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    run = commands.add_parser("run", help="run a recipe")
+    run.add_argument("--model", help="network, as `list` names it; its trained baseline is where the steps begin")
+    run.add_argument("--dataset")
+    run.add_argument("--step", action="append", default=[], metavar="NAME:KNOB=VALUE,...", help="in order; repeatable")
+    run.add_argument("--seed", type=int)
+    run.add_argument("--recipe", metavar="FILE", help="a recipe as JSON, instead of the options above")
+    run.add_argument("--out", metavar="FILE", help="write the .nnz file here")
+    evaluate = commands.add_parser("evaluate", help="score a .nnz file")
+    evaluate.add_argument("file")
+    evaluate.add_argument("--dataset", help="default: the one that the file names")
+    for command in (run, evaluate):
+        command.add_argument("--split", choices=["test", "validation"], default="test")
+    listing = commands.add_parser("list", help="models, data sets and steps with their knobs")
+    for command in (run, evaluate, listing):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+    again = commands.add_parser("baselines", help="train the shipped networks again, from their recipes, into assets/zoo")
+    again.add_argument("--model", help="only this network")
+    again.add_argument("--dataset", help="only for this data set")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0, or 2 with one sentence on stderr for anything that is wrong with the input."""
+    try:
+        args = _parser().parse_args(arguments)
+        {"run": _run, "evaluate": _evaluate, "list": _list, "baselines": _baselines}[args.command](args)
+    except CompressionError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing half done was kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _read(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as e:
+        raise InvalidInput(f"{name}: {e.strerror}") from None
+
+
+def _run(args: argparse.Namespace) -> None:
+    from .pipeline import nnz_file, run
+    from .store import Store
+
+    recipe, store = _recipe(args), Store()
+    result = run(recipe, store, split=args.split, listen=_show_progress)
+    if args.out:
+        try:
+            Path(args.out).write_bytes(nnz_file(recipe, store))
+        except OSError as e:
+            raise InvalidInput(f"{args.out}: {e.strerror}") from None
+    accuracy, cost, baseline = result.accuracy(args.split), result.cost, result.baseline
+    assert accuracy is not None
+    values: dict[str, Any] = {
+        "accuracy": accuracy.value,
+        "accuracy_low": accuracy.metric.low,
+        "accuracy_high": accuracy.metric.high,
+        "baseline_accuracy": baseline.test if args.split == "test" else baseline.validation,
+        "split": args.split,
+        "bytes": cost.bytes,
+        "fp32_bytes": baseline.fp32_bytes,
+        "zip_bytes": cost.zip_bytes,
+        "nominal_bytes": cost.nominal_bytes,
+        "entropy_bytes": cost.entropy_bytes,
+        "params": cost.params,
+        "nonzero_params": cost.nonzero_params,
+        "macs": cost.macs,
+        "digest": result.digest,
+        "seconds": result.seconds,
+    }
+    _print(args, values, f"{recipe.label}: {100 * accuracy.value:.2f} % ({args.split}), {cost.bytes} bytes, "
+                         f"{result.ratio:.1f} times smaller")  # fmt: skip
+
+
+def _recipe(args: argparse.Namespace) -> Any:
+    from dataclasses import replace
+
+    from .baselines import baseline
+    from .recipe import Recipe, parse_step
+
+    if args.recipe:
+        if args.model or args.dataset or args.step or args.seed is not None:
+            raise InvalidInput("--recipe goes alone: it holds model, data set, steps and seed")
+        try:
+            text = _read(args.recipe).decode()
+        except UnicodeDecodeError:
+            raise InvalidInput(f"{args.recipe}: not a text file") from None
+        return Recipe.from_json(text)
+    if not args.model or not args.dataset:
+        raise InvalidInput("run needs --model and --dataset, or --recipe")
+    start = baseline(args.model, args.dataset)
+    if args.seed is not None:
+        start = replace(start, seed=args.seed)
+    return start.then(*map(parse_step, args.step))
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from .pipeline import evaluate_file
+
+    score = evaluate_file(_read(args.file), args.dataset, args.split)
+    metric = score.accuracy.metric
+    values = {
+        "accuracy": metric.value,
+        "accuracy_low": metric.low,
+        "accuracy_high": metric.high,
+        "model": score.network,
+        "dataset": score.dataset,
+        "split": score.split,
+        "bytes": score.bytes,
+        "file_digest": score.digest,
+    }
+    _print(args, values, f"{score.network} on {score.dataset}: {100 * metric.value:.2f} % ({score.split}), {score.bytes} bytes")
+
+
+def catalog() -> dict[str, Any]:
+    """Models, data sets and steps with their knobs, as plain values: what `list --json` prints."""
+    from .data import DATASETS
+    from .models import NETWORKS, architecture_for, tensor_shapes, why_not
+    from .recipe import steps
+
+    models = []
+    for name, network in NETWORKS.items():
+        reasons = {d: why_not(name, d) for d in DATASETS}
+        params = {
+            d: sum(_product(s) for s in tensor_shapes(architecture_for(name, d)).values()) for d in DATASETS if not reasons[d]
+        }
+        models.append({"name": name, "about": network.about, "params": params, "not_offered": {d: r for d, r in reasons.items() if r}})
+    datasets = [{"name": n, "shape": list(e.shape), "classes": len(e.classes)} for n, e in DATASETS.items()]
+    listed = [
+        {
+            "name": name,
+            "about": (step.__doc__ or "").splitlines()[0],
+            "reference": step.reference,
+            "knobs": [{"name": f.name, "default": f.default, **f.metadata} for f in fields(step)],
+        }
+        for name, step in steps().items()
+    ]
+    return {"models": models, "datasets": datasets, "steps": listed}
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    import math
+
+    return math.prod(shape)
+
+
+def _list(args: argparse.Namespace) -> None:
+    known = catalog()
+    lines = ["models"]
+    for model in known["models"]:
+        lines.append(f"  {model['name']}: {model['about']}; parameters {model['params']}")
+        lines += [f"    not for {d}: {reason}" for d, reason in model["not_offered"].items()]
+    lines.append("data sets")
+    lines += [f"  {d['name']}: {'x'.join(map(str, d['shape']))}, {d['classes']} classes" for d in known["datasets"]]
+    lines.append("steps")
+    for step in known["steps"]:
+        lines.append(f"  {step['name']}: {step['about']}")
+        for k in step["knobs"]:
+            span = "|".join(k["options"]) if "options" in k else f"{k['low']:g}..{k['high']:g}"
+            lines.append(f"    {k['name']}={k['default']} ({span}) {k['help']}")
+    _print(args, known, "\n".join(lines))
+
+
+def _baselines(args: argparse.Namespace) -> None:
+    import tempfile
+
+    from .baselines import shipped
+    from .pipeline import run
+    from .store import ZOO, Store, write_zoo
+
+    for recipe in shipped(args.model, args.dataset):
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(f"sqlite:///{folder}/store.sqlite", f"{folder}/files", zoo=Path(folder))
+            result = run(recipe, store, listen=_show_progress)
+            checkpoint = store.checkpoint(recipe.digest)
+            assert checkpoint is not None and result.test is not None
+            predictions = {s: store.predictions(recipe.digest, s) for s in ("validation", "test")}
+            write_zoo(result, {s: p for s, p in predictions.items() if p is not None}, checkpoint, ZOO)
+        error = 100 * (1 - result.test.value)
+        print(f"{recipe.model} on {recipe.dataset}: test error {error:.2f} %", flush=True)
+
+
+def _show_progress(progress: Any) -> None:
+    if progress.epoch:
+        e = progress.epoch
+        print(
+            f"{progress.label}: epoch {e.epoch}/{e.epochs}, loss {e.loss:.4f}, validation {100 * e.accuracy:.2f} %, "
+            f"{e.bytes} bytes, {progress.seconds_left:.0f} s left", file=sys.stderr, flush=True,
+        )  # fmt: skip
+
+
+def _print(args: argparse.Namespace, values: dict[str, Any], text: str) -> None:
+    print(json.dumps(values) if args.json else text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

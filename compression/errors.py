@@ -1,0 +1,43 @@
+"""What can go wrong, as a tree. Every error of this library is a CompressionError with one clear sentence.
+
+CompressionError
+├── InvalidInput       a name, knob, recipe, link or setting that is not allowed
+│   └── NotOffered     a combination that is well formed but that the lab does not offer, with the reason
+├── DataError          a data set that is missing, damaged or not what it says it is
+├── FormatError        a .nnz or checkpoint file that is damaged, cut short or of an unknown version
+├── StoreError         the store can't be opened, read or written
+├── JobError           a job that failed: its worker died, or the queue is full
+└── Cancelled          a job that was stopped on request; nothing of it is kept
+"""
+
+
+class CompressionError(Exception):
+    """Base of all errors of this library."""
+
+
+class InvalidInput(CompressionError):
+    """A name, knob, recipe, link or setting that is not allowed."""
+
+
+class NotOffered(InvalidInput):
+    """A combination that is well formed, but not offered; the message says why."""
+
+
+class DataError(CompressionError):
+    """A data set that is missing, damaged or not what it says it is."""
+
+
+class FormatError(CompressionError):
+    """A file that is damaged, cut short or of an unknown version."""
+
+
+class StoreError(CompressionError):
+    """The store can't be opened, read or written."""
+
+
+class JobError(CompressionError):
+    """A job that failed."""
+
+
+class Cancelled(CompressionError):
+    """A job was stopped on request."""

@@ -1,0 +1,90 @@
+"""Scoring: what a network answers on a split, and with which certainty the share of right answers is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from .data import Dataset, Split
+from .result import Accuracy, Change, Metric
+
+BATCH = 250  # measured: 2x to 4x faster than 1,000 contiguous images
+Z95 = 1.959963984540054
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch with one thread inside, so that sums are taken in the same order on every machine with the same CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def predict(model: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:
+    """Class that the network answers for each image. Returns uint8 (N,); NaN logits answer class 0."""
+    was_training = model.training
+    model.eval()
+    answers = []
+    with torch.inference_mode(), one_thread(), frozen_weights(model):
+        for batch in split.images.split(BATCH):
+            images = dataset.to_input(batch).contiguous(memory_format=torch.channels_last)
+            answers.append(model(images).nan_to_num(-math.inf).argmax(1))
+    model.train(was_training)
+    return torch.cat(answers).numpy().astype(np.uint8)
+
+
+@contextmanager
+def frozen_weights(model: nn.Module) -> Iterator[None]:
+    """Compute masks and levels once, not once per batch, while the weights do not change."""
+    with torch.nn.utils.parametrize.cached():
+        yield
+
+
+def wilson(correct: int, total: int) -> Metric:
+    """Share of right answers with its 95 % score interval [Wilson, 1927]. total: at least 1."""
+    p, n, z2 = correct / total, total, Z95**2
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Metric(p, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def mcnemar(only_before: int, only_after: int) -> float:
+    """Two-sided exact p-value that as many images were lost as were won by chance [McNemar, 1947]. Counts >= 0."""
+    n, k = only_before + only_after, min(only_before, only_after)
+    if n == 0:
+        return 1.0
+    log_half = -n * math.log(2)
+    terms = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) + log_half for i in range(k + 1)]
+    return min(1.0, 2 * math.fsum(map(math.exp, terms)))
+
+
+def change(before: np.ndarray, after: np.ndarray) -> Change:
+    """Paired difference of two verdicts (bool (N,), the same images), normal 95 % interval, McNemar's p-value."""
+    n = len(before)
+    lost, won = int((before & ~after).sum()), int((after & ~before).sum())
+    difference = (won - lost) / n
+    half = Z95 * math.sqrt(max(lost + won - (won - lost) ** 2 / n, 0.0)) / n
+    return Change(difference, difference - half, difference + half, mcnemar(lost, won))
+
+
+def accuracy(predictions: np.ndarray, split: Split, before: np.ndarray | None = None) -> Accuracy:
+    """Accuracy of predictions (uint8 (N,)) with interval and per class; against the baseline's predictions, if given."""
+    labels = split.labels.numpy()
+    right = predictions == labels
+    total = np.bincount(labels)
+    by_class = np.bincount(labels[right], minlength=len(total))
+    return Accuracy(
+        int(right.sum()),
+        len(labels),
+        wilson(int(right.sum()), len(labels)),
+        tuple((int(c), int(t)) for c, t in zip(by_class, total, strict=True)),
+        None if before is None else change(before == labels, right),
+    )

@@ -1,0 +1,209 @@
+"""The networks, one table. Each is a chain of named layers; `width` is the share of hidden units that it keeps.
+
+An `Architecture` says everything that is needed to build a network again: it travels with the file.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from .data import DATASETS
+from .errors import NotOffered
+from .recipe import one_of
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """network: name in NETWORKS; shape: input (channels, height, width); classes: outputs; hidden: units per layer."""
+
+    network: str
+    shape: Shape
+    classes: int
+    hidden: tuple[int, ...]
+
+
+class Chain(nn.Sequential):
+    """A network of the zoo: named layers, one after the other. Input float32 (N, *shape), output logits (N, classes)."""
+
+    def __init__(self, layers: list[tuple[str, nn.Module]], architecture: Architecture) -> None:
+        super().__init__(OrderedDict(layers))
+        self.architecture = architecture
+
+
+@dataclass(frozen=True)
+class Network:
+    """id: number in the file format, never changed; hidden: units or channels per hidden layer at width 1."""
+
+    id: int
+    title: str
+    about: str
+    hidden: tuple[int, ...]
+    layers: Callable[[Architecture], list[tuple[str, nn.Module]]]
+    is_offered: Callable[[Shape], str]  # input shape -> "" or the reason why not
+
+
+def _relu_fc(name: str, inputs: int, outputs: int) -> list[tuple[str, nn.Module]]:
+    return [(name, nn.Linear(inputs, outputs)), (name.replace("fc", "relu"), nn.ReLU())]
+
+
+def _lenet_300_100(a: Architecture) -> list[tuple[str, nn.Module]]:
+    channels, height, width = a.shape
+    one, two = a.hidden
+    return [
+        ("flatten", nn.Flatten()),
+        *_relu_fc("fc1", channels * height * width, one),
+        *_relu_fc("fc2", one, two),
+        ("fc3", nn.Linear(two, a.classes)),
+    ]
+
+
+def _lenet5(a: Architecture) -> list[tuple[str, nn.Module]]:
+    channels, height, width = a.shape
+    one, two, units = a.hidden
+    left = [((n - 4) // 2 - 4) // 2 for n in (height, width)]
+    return [
+        ("conv1", nn.Conv2d(channels, one, 5)),
+        ("pool1", nn.MaxPool2d(2)),
+        ("conv2", nn.Conv2d(one, two, 5)),
+        ("pool2", nn.MaxPool2d(2)),
+        ("flatten", nn.Flatten()),
+        *_relu_fc("fc1", two * left[0] * left[1], units),
+        ("fc2", nn.Linear(units, a.classes)),
+    ]
+
+
+def _net(a: Architecture) -> list[tuple[str, nn.Module]]:
+    channels, height, width = a.shape
+    one, two, units = a.hidden
+    return [
+        ("conv1", nn.Conv2d(channels, one, 3, padding=1)),
+        ("relu1", nn.ReLU()),
+        ("pool1", nn.MaxPool2d(2)),
+        ("conv2", nn.Conv2d(one, two, 3, padding=1)),
+        ("relu2", nn.ReLU()),
+        ("pool2", nn.MaxPool2d(2)),
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(two * (height // 4) * (width // 4), units)),
+        ("relu3", nn.ReLU()),
+        ("fc2", nn.Linear(units, a.classes)),
+    ]
+
+
+def _at_least(side: int, why: str) -> Callable[[Shape], str]:
+    def reason(shape: Shape) -> str:
+        small = min(shape[1:]) < side
+        return f"needs images of {side}×{side} pixels or more ({why}), these have {shape[1]}×{shape[2]}" if small else ""
+
+    return reason
+
+
+NETWORKS: dict[str, Network] = {
+    "lenet_300_100": Network(
+        1, "LeNet-300-100", "two hidden layers, fully connected [LeCun et al., 1998]",
+        (300, 100), _lenet_300_100, _at_least(1, "any image"),
+    ),
+    "lenet5": Network(
+        2, "LeNet-5", "two 5×5 convolutions, the Caffe variant of [LeCun et al., 1998]",
+        (20, 50, 500), _lenet5, _at_least(16, "two 5×5 convolutions, each followed by 2×2 pooling"),
+    ),
+    "net": Network(
+        3, "Net", "two padded 3×3 convolutions with ReLU and pooling, the usual teaching network",
+        (32, 64, 100), _net, _at_least(4, "two 2×2 poolings"),
+    ),
+}  # fmt: skip
+
+
+def architecture(model: str, shape: Shape, classes: int, width: float = 1.0) -> Architecture:
+    """The architecture of a network at this width (share of hidden units, at least one stays).
+
+    Raises NotOffered, with the reason, where the network does not take such images.
+    """
+    network = NETWORKS[one_of("model", model, NETWORKS)]
+    reason = network.is_offered(shape)
+    if reason:
+        raise NotOffered(f"{model} {reason}")
+    return Architecture(model, shape, classes, tuple(max(1, round(width * n)) for n in network.hidden))
+
+
+def architecture_for(model: str, dataset: str, width: float = 1.0) -> Architecture:
+    """The architecture of a network for a data set of the table."""
+    entry = DATASETS[one_of("dataset", dataset, DATASETS)]
+    return architecture(model, entry.shape, len(entry.classes), width)
+
+
+def why_not(model: str, dataset: str) -> str:
+    """The reason why this network is not offered for this data set, or an empty string."""
+    return NETWORKS[model].is_offered(DATASETS[dataset].shape)
+
+
+def build(a: Architecture, seed: int = 0) -> Chain:
+    """The network with random weights (PyTorch's default initialization) drawn from this seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Chain(NETWORKS[a.network].layers(a), a)
+
+
+def prunable_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
+    """(name, layer) of all layers with weights, from input to output."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            yield name, layer
+
+
+class Attachment(nn.Module):
+    """What a step attached to a weight: `forward` takes the stored weight and gives the one that the network uses.
+
+    `kind` names the class in checkpoints. Buffers and parameters are all its state; `from_state` builds it from them.
+    """
+
+    kind: str
+
+    @classmethod
+    def from_state(cls, state: dict[str, torch.Tensor]) -> Attachment:
+        raise NotImplementedError
+
+
+ATTACHMENTS: dict[str, type[Attachment]] = {}
+
+
+def attachable(cls: type[Attachment]) -> type[Attachment]:
+    """Class decorator: make an attachment known to checkpoints."""
+    ATTACHMENTS[cls.kind] = cls
+    return cls
+
+
+def attach(layer: nn.Module, attachment: Attachment) -> None:
+    """Put one more attachment behind those that the layer's weight has."""
+    parametrize.register_parametrization(layer, "weight", attachment, unsafe=True)
+
+
+def attachments(layer: nn.Module) -> list[Attachment]:
+    """The attachments of the layer's weight, in the order in which they act."""
+    if not parametrize.is_parametrized(layer, "weight"):
+        return []
+    return list(layer.parametrizations["weight"])  # type: ignore[union-attr, index, arg-type]
+
+
+def effective_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Tensors by name as the network uses them (masks and levels applied), float32, detached, in a fixed order."""
+    with torch.no_grad():
+        return {
+            f"{name}.{part}": value.detach()
+            for name, layer in prunable_layers(model)
+            for part, value in (("weight", layer.weight), ("bias", layer.bias))
+        }
+
+
+def tensor_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a network, in order, without allocating any of them."""
+    with torch.device("meta"):
+        model = Chain(NETWORKS[a.network].layers(a), a)
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}

@@ -1,0 +1,321 @@
+"""Quantization: few values for many weights. A weight that is exactly zero (pruned) stays zero and is not a level.
+
+Every level that a step sets can be stored exactly: grids by their step (float32), codebooks by float16 values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from .models import Attachment, attach, attachable, prunable_layers
+from .recipe import Step, choice, knob, register
+from .training import Context
+
+
+def quantize(W: torch.Tensor, Q: float) -> torch.Tensor:
+    """W_quantized = round(W*Q), the compression stage. Q: levels per unit of weight, above 0. Returns whole numbers."""
+    return torch.round(W * Q)
+
+
+def dequantize(W_quantized: torch.Tensor, Q: float) -> torch.Tensor:
+    """W = W_quantized/Q, the decompression stage."""
+    return W_quantized / Q
+
+
+def straight_through(W: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    """The value of `levels`; the gradient goes to W as if nothing had been rounded, and to `levels` as well."""
+    return levels + (W - W.detach())
+
+
+@attachable
+class FixedPoint(Attachment):
+    """round(W*Q)/Q. Q: float32 (1,)."""
+
+    kind = "fixed_point"
+    Q: torch.Tensor
+
+    def __init__(self, Q: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("Q", Q)
+
+    def integers(self, W: torch.Tensor) -> torch.Tensor:
+        """Symbols, float32 whole numbers of W's shape."""
+        return quantize(W, self.Q)  # type: ignore[arg-type]
+
+    def forward(self, W: torch.Tensor) -> torch.Tensor:
+        return straight_through(W, dequantize(self.integers(W), self.Q).detach() + 0.0)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_state(cls, state: dict[str, torch.Tensor]) -> FixedPoint:
+        return cls(state["Q"])
+
+
+@attachable
+class Grid(Attachment):
+    """Evenly spaced levels n*step. step: float32 (1,) or (out, 1, ...); n runs from low to low + stride*(levels - 1).
+
+    low: int64, the shape of step; levels, stride: int64 (1,). stride 2 (with half a step) makes an even number
+    of levels symmetric around zero.
+    """
+
+    kind = "grid"
+    step: torch.Tensor
+    low: torch.Tensor
+    levels: torch.Tensor
+    stride: torch.Tensor
+
+    def __init__(self, step: torch.Tensor, low: torch.Tensor, levels: torch.Tensor, stride: torch.Tensor) -> None:
+        super().__init__()
+        for name, value in dict(step=step, low=low, levels=levels, stride=stride).items():
+            self.register_buffer(name, value)
+
+    def integers(self, W: torch.Tensor) -> torch.Tensor:
+        """Symbols n, float32 whole numbers of W's shape; 0 where W is 0."""
+        k = torch.round((W / self.step - self.low) / self.stride)
+        k = torch.minimum(k.clamp(min=0), self.levels - 1)
+        return torch.where(W == 0, 0.0, self.low + self.stride * k)
+
+    def forward(self, W: torch.Tensor) -> torch.Tensor:
+        return straight_through(W, (self.integers(W) * self.step).detach() + 0.0)
+
+    @classmethod
+    def from_state(cls, state: dict[str, torch.Tensor]) -> Grid:
+        return cls(state["step"], state["low"], state["levels"], state["stride"])
+
+
+@attachable
+class Codebook(Attachment):
+    """Each weight takes a value of a table. values: float32 (levels,), trained along; used as float16, in order.
+
+    offsets: float32 (levels - 1,): by how much the border between two neighbours lies above their middle.
+    """
+
+    kind = "codebook"
+    offsets: torch.Tensor
+
+    def __init__(self, values: torch.Tensor, offsets: torch.Tensor) -> None:
+        super().__init__()
+        self.values = nn.Parameter(values)
+        self.register_buffer("offsets", offsets)
+
+    def table(self) -> torch.Tensor:
+        """The values as they are stored, ascending; the gradient passes the rounding to float16."""
+        values = self.values.sort().values
+        return straight_through(values, values.detach().half().float())
+
+    def forward(self, W: torch.Tensor) -> torch.Tensor:
+        table = self.table()
+        fixed = table.detach()
+        borders = (fixed[1:] + fixed[:-1]) / 2 + self.offsets
+        chosen = table[torch.bucketize(W.detach(), borders)]
+        return torch.where(W == 0, 0.0 * W, straight_through(W, chosen)) + 0.0
+
+    @classmethod
+    def from_state(cls, state: dict[str, torch.Tensor]) -> Codebook:
+        return cls(state["values"], state["offsets"])
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class FixedPointQuantization(Step):
+    """round(W*Q), then W/Q: the formula as it is taught; the number of levels follows from the range of W."""
+
+    name: ClassVar[str] = "fixed_point_quantization"
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "quantized"
+    reference: ClassVar[str] = "fixed point, as in Gupta et al., 2015, arXiv:1502.02551"
+
+    Q: int = knob(32, low=1, high=4096, grain=1, help="levels per unit of weight; 1/Q is the step")
+
+    def apply(self, model: nn.Module, context: Context) -> nn.Module:
+        for _, layer in prunable_layers(model):
+            attach(layer, FixedPoint(torch.tensor([float(self.Q)])))
+        return model
+
+    def label(self) -> str:
+        return f"Q {self.Q}"
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class UniformQuantization(Step):
+    """Evenly spaced levels over the range of the weights."""
+
+    name: ClassVar[str] = "uniform_quantization"
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "quantized"
+    reference: ClassVar[str] = "Jacob et al., 2018, arXiv:1712.05877"
+
+    levels: int = knob(16, low=2, high=256, grain=1, help="values that the weights of a layer can take")
+    scheme: str = choice(
+        "symmetric", options=("symmetric", "affine"), help="levels symmetric around zero, or from smallest to largest"
+    )
+    range: str = choice(
+        "mse", options=("minmax", "mse", "percentile"), help="all weights, least squared error, or 99.9 % of them"
+    )
+    per: str = choice("tensor", options=("tensor", "channel"), help="one step per layer, or one per output unit")
+
+    def apply(self, model: nn.Module, context: Context) -> nn.Module:
+        for _, layer in prunable_layers(model):
+            attach(layer, uniform_grid(layer.weight.detach(), self.levels, self.scheme, self.range, self.per))
+        return model
+
+    def label(self) -> str:
+        return f"{self.levels} levels, uniform"
+
+
+PERCENTILE = 0.999
+SHRINK = torch.linspace(0.2, 1.0, 41)  # shares of the full range that `mse` tries
+
+
+def uniform_grid(W: torch.Tensor, levels: int, scheme: str, range_: str, per: str) -> Grid:
+    """The grid of UniformQuantization for one weight. W: (out, ...); levels: 2..256; words as in the step's knobs."""
+    rows = W.flatten(1) if per == "channel" else W.reshape(1, -1)
+    low, high = rows.amin(1).clamp(max=0), rows.amax(1).clamp(min=0)
+    if range_ == "percentile":
+        low, high = _inner(rows, low, high)
+    shape = (-1, *[1] * (W.dim() - 1)) if per == "channel" else (1,)
+    best: Grid | None = None
+    least = torch.full((len(rows),), torch.inf)
+    for share in SHRINK if range_ == "mse" else SHRINK[-1:]:
+        grid = _grid(low * share, high * share, levels, scheme)
+        flat = Grid(grid.step[:, None], grid.low[:, None], grid.levels, grid.stride)
+        error = (flat(rows) - rows).square().sum(1)
+        if best is None:
+            best, least = grid, error
+        else:
+            better = error < least
+            least = torch.where(better, error, least)
+            best = Grid(
+                torch.where(better, grid.step, best.step),
+                torch.where(better, grid.low, best.low),
+                grid.levels,
+                grid.stride,
+            )
+    assert best is not None
+    return Grid(best.step.reshape(shape), best.low.reshape(shape), best.levels, best.stride)
+
+
+def _inner(rows: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Range that holds PERCENTILE of the weights that are not zero, per row."""
+    inner = []
+    for row, lo, hi in zip(rows, low, high, strict=True):
+        values = row[row != 0].sort().values
+        cut = int((1 - PERCENTILE) / 2 * len(values))
+        inner.append((values[cut], values[-1 - cut]) if len(values) else (lo, hi))
+    return torch.stack([a for a, _ in inner]).clamp(max=0), torch.stack([b for _, b in inner]).clamp(min=0)
+
+
+def _grid(low: torch.Tensor, high: torch.Tensor, levels: int, scheme: str) -> Grid:
+    """low, high: (rows,), low <= 0 <= high."""
+    tiny = torch.finfo(torch.float32).tiny
+    if scheme == "affine":  # zero is a level: its place is a whole number
+        step = ((high - low) / (levels - 1)).clamp(min=tiny)
+        return Grid(step, torch.round(low / step).long(), torch.tensor([levels]), torch.tensor([1]))
+    stride = 1 + (levels + 1) % 2  # an even number of levels lies at odd multiples of half a step
+    step = (2 * torch.maximum(-low, high) / (levels - 1) / stride).clamp(min=tiny)
+    first = torch.full_like(step, -(levels - 1) * stride // 2, dtype=torch.int64)
+    return Grid(step, first, torch.tensor([levels]), torch.tensor([stride]))
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class CodebookQuantization(Step):
+    """Weight sharing: k-means finds the values that the weights of a layer share; zeros of pruning are kept apart."""
+
+    name: ClassVar[str] = "codebook_quantization"
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "quantized"
+    reference: ClassVar[str] = "Han et al., 2016, arXiv:1510.00149; rate: Chou et al., 1989"
+
+    levels: int = knob(16, low=2, high=256, grain=1, help="values in the codebook of a layer")
+    rate: float = knob(
+        0.0, low=0.0, high=4.0, grain=0.05,
+        help="price of a bit, in squared errors of the plain codebook: above 0, rare values are used less",
+    )  # fmt: skip
+
+    def apply(self, model: nn.Module, context: Context) -> nn.Module:
+        for _, layer in prunable_layers(model):
+            weights = layer.weight.detach().flatten()
+            values, offsets = k_means(weights[weights != 0].numpy(), self.levels, self.rate)
+            if len(values):
+                attach(layer, Codebook(torch.from_numpy(values), torch.from_numpy(offsets)))
+        return model
+
+    def label(self) -> str:
+        return f"{self.levels} levels" + (f", rate {self.rate:g}" if self.rate else "")
+
+
+def k_means(weights: np.ndarray, levels: int, rate: float = 0.0, rounds: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Codebook of least squared error on a line: Lloyd's rounds over the sorted weights, from two starts, the better one.
+
+    weights: float (N,), any order; levels: 1 or more; rate: price of a bit, in mean squared errors of the plain codebook.
+    Returns values float32 (at most `levels`, ascending, exact in float16) and border offsets float32 (one fewer).
+    """
+    if not len(weights):
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    ordered = np.sort(weights).astype(np.float64)
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    squares = np.concatenate([[0.0], np.cumsum(ordered**2)])
+    starts = [np.linspace(ordered[0], ordered[-1], levels), _companded(ordered, levels)]
+    _, values = min((_lloyd(ordered, sums, squares, v, rounds) for v in starts), key=lambda found: found[0])
+    offsets = np.zeros(max(0, len(values) - 1))
+    if rate:
+        values, offsets = _entropy_constrained(ordered, sums, squares, values, rate)
+    values = values.astype(np.float16).astype(np.float32)
+    return values, offsets.astype(np.float32)
+
+
+def _companded(ordered: np.ndarray, levels: int) -> np.ndarray:
+    """Start with values as dense as the cube root of the weights' density: near the optimum for many levels."""
+    counts, edges = np.histogram(ordered, bins=512)
+    mass = np.concatenate([[0.0], np.cumsum(np.cbrt(counts))])
+    return np.interp((np.arange(levels) + 0.5) / levels, mass / mass[-1], edges)
+
+
+def _cells(ordered: np.ndarray, sums: np.ndarray, borders: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """cut positions (cells + 1,), counts and sums (cells,) of the cells between the borders."""
+    cut = np.concatenate([[0], np.searchsorted(ordered, borders), [len(ordered)]])
+    cut = np.maximum.accumulate(cut)
+    return cut, np.diff(cut), np.diff(sums[cut])
+
+
+def _lloyd(
+    ordered: np.ndarray, sums: np.ndarray, squares: np.ndarray, values: np.ndarray, rounds: int
+) -> tuple[float, np.ndarray]:
+    """Squared error and values after so many rounds, or when nothing moves; values without weights are dropped."""
+    values = np.unique(values)
+    for _ in range(rounds):
+        _, counts, totals = _cells(ordered, sums, (values[1:] + values[:-1]) / 2)
+        used = counts > 0
+        moved = totals[used] / counts[used]
+        if len(moved) == len(values) and np.allclose(moved, values, rtol=0, atol=1e-9):
+            break
+        values = moved
+    _, counts, totals = _cells(ordered, sums, (values[1:] + values[:-1]) / 2)
+    return float(squares[-1] - 2 * (totals @ values) + counts @ values**2), values
+
+
+def _entropy_constrained(
+    ordered: np.ndarray, sums: np.ndarray, squares: np.ndarray, values: np.ndarray, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values and border offsets that trade squared error for bits: a weight goes where error + price*bits is least."""
+    n = len(ordered)
+    _, counts, totals = _cells(ordered, sums, (values[1:] + values[:-1]) / 2)
+    error = float(squares[-1] - 2 * (totals @ values) + counts @ values**2)
+    price = rate * max(error, 1e-12 * n) / n
+    for _ in range(30):
+        values, counts = (totals / np.maximum(counts, 1))[counts > 0], counts[counts > 0]
+        bits = -np.log2(counts / n)
+        offsets = price * np.diff(bits) / (2 * np.maximum(np.diff(values), 1e-9))
+        borders = np.maximum.accumulate((values[1:] + values[:-1]) / 2 + offsets)
+        _, counts, totals = _cells(ordered, sums, borders)
+    keep = counts > 0
+    values, counts = (totals / np.maximum(counts, 1))[keep], counts[keep]
+    bits = -np.log2(counts / n)
+    return values, price * np.diff(bits) / (2 * np.maximum(np.diff(values), 1e-9))

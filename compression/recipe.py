@@ -1,0 +1,255 @@
+"""A recipe is a value: network, data set, width, seed and the steps in their order. Its digest is the only key.
+
+A method is one registered class (see `register`); its knobs declare their range once, and validation, sliders, the
+command line and the table in the README all read it from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .training import Context
+
+_STEPS: dict[str, type[Step]] = {}
+_FAMILIES = ("training", "pruning", "quantization", "distillation")  # the modules that hold the steps
+
+
+def knob(default: float, *, low: float, high: float, grain: float, help: str) -> Any:
+    """A number that a person can turn. Values lie in [low, high] and snap to the grain; an int default makes it int."""
+    return dataclasses.field(default=default, metadata=dict(low=low, high=high, grain=grain, help=help))
+
+
+def choice(default: str, *, options: Iterable[str], help: str) -> Any:
+    """A word out of a few."""
+    return dataclasses.field(default=default, metadata=dict(options=tuple(options), help=help))
+
+
+def register(step: type[Step]) -> type[Step]:
+    """Class decorator: make a step known by its name."""
+    _STEPS[step.name] = step
+    return step
+
+
+def steps() -> dict[str, type[Step]]:
+    """All registered steps by name, in the order of their families."""
+    for family in _FAMILIES:
+        importlib.import_module(f"{__package__}.{family}")
+    return dict(_STEPS)
+
+
+def one_of(what: str, name: object, known: Iterable[str]) -> str:
+    """name, if it is known; else InvalidInput that lists what is."""
+    known = list(known)
+    if name not in known:
+        raise InvalidInput(f"unknown {what} {_short(name)}; known: {known}")
+    return str(name)
+
+
+def number(what: str, value: object, *, low: float, high: float, grain: float, whole: bool) -> float:
+    """value checked against [low, high] and snapped to the grain. what: how the error names it."""
+    rule = f"{what} must be a {'whole ' if whole else ''}number in [{low:g}, {high:g}]"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(f"{rule}, got {_short(value)}")
+    if not low <= value <= high:  # also refuses NaN
+        raise InvalidInput(f"{what} must lie in [{low:g}, {high:g}], got {_short(value)}")
+    if whole and value != int(value):
+        raise InvalidInput(f"{rule}, got {_short(value)}")
+    return int(value) if whole else round(round(value / grain) * grain, 10)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+        return "a number of hundreds of digits"  # str() of it is refused by Python or fills the screen
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(ABC):
+    """One method with its knobs. `version` rises when the same knobs would give different weights."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    family: ClassVar[str]  # "dense", "pruned", "quantized" or "distilled": the colour of what it makes
+    reference: ClassVar[str] = ""
+    trains: ClassVar[bool] = False  # True: takes an epoch or more, belongs into the batch lane
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, meta, what = getattr(self, field.name), field.metadata, f"{self.name}.{field.name}"
+            if "options" in meta:
+                one_of(what, value, meta["options"])
+            else:
+                whole = isinstance(field.default, int)
+                limits = {k: meta[k] for k in ("low", "high", "grain")}
+                object.__setattr__(self, field.name, number(what, value, **limits, whole=whole))
+
+    @abstractmethod
+    def apply(self, model: nn.Module, context: Context) -> nn.Module:
+        """Change the model, or return another one. Everything else comes from the context."""
+
+    @abstractmethod
+    def label(self) -> str:
+        """A few words for people: `prune 90 %`."""
+
+    @property
+    def is_training(self) -> bool:
+        """Whether this very step trains; a step that can, with 0 epochs, does not."""
+        return self.trains and getattr(self, "epochs", 1) > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"step": self.name, "version": self.version, **dataclasses.asdict(self)}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Step:
+        if not isinstance(values, Mapping):
+            raise InvalidInput(f"a step must be an object, got {_short(values)}")
+        knobs = dict(values)
+        cls = steps()[one_of("step", knobs.pop("step", None), steps())]
+        version = knobs.pop("version", cls.version)
+        if version != cls.version:
+            raise InvalidInput(f"{cls.name}: version {_short(version)} is not the one here, {cls.version}")
+        return make_step(cls, knobs)
+
+
+def make_step(cls: type[Step], knobs: Mapping[str, Any]) -> Step:
+    """The step with these knobs; InvalidInput for a knob that it does not have."""
+    known = [f.name for f in dataclasses.fields(cls)]
+    for name in knobs:
+        one_of(f"knob of {cls.name}", name, known)
+    return cls(**knobs)
+
+
+def parse_step(text: str) -> Step:
+    """A step from the command line's short form: `magnitude_pruning:sparsity=0.9,scope=layer`."""
+    name, _, rest = text.partition(":")
+    cls = steps()[one_of("step", name, steps())]
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    knobs: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidInput(f"{cls.name}: {_short(part)} is not of the form knob=value")
+        one_of(f"knob of {cls.name}", key, fields)
+        knobs[key] = value if "options" in fields[key].metadata else _number(f"{name}.{key}", value)
+    return make_step(cls, knobs)
+
+
+def _number(what: str, text: str) -> float:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise InvalidInput(f"{what} must be a number, got {_short(text)}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to which network. model, dataset: names; width: share of the hidden units, 0.01 to 1; seed: >= 0."""
+
+    model: str
+    dataset: str
+    steps: tuple[Step, ...] = ()
+    width: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what in ("model", "dataset"):  # whether they are known is for the tables to say: see models, data
+            if not isinstance(getattr(self, what), str):
+                raise InvalidInput(f"recipe.{what} must be a name, got {_short(getattr(self, what))}")
+        width = number("width", self.width, low=0.01, high=1, grain=0.01, whole=False)
+        object.__setattr__(self, "width", width)
+        number("seed", self.seed, low=0, high=2**31 - 1, grain=1, whole=True)
+        if not isinstance(self.steps, tuple) or not all(isinstance(s, Step) for s in self.steps):
+            raise InvalidInput("recipe.steps must be a tuple of steps")
+        if len(self.steps) > 32:
+            raise InvalidInput(f"a recipe has at most 32 steps, got {len(self.steps)}")
+
+    def then(self, *more: Step) -> Recipe:
+        """This recipe with more steps behind."""
+        return dataclasses.replace(self, steps=(*self.steps, *more))
+
+    def prefix(self, length: int) -> Recipe:
+        """The recipe of the first `length` steps: a prefix of a recipe is a recipe."""
+        return dataclasses.replace(self, steps=self.steps[:length])
+
+    def prefixes(self) -> Iterator[Recipe]:
+        """All prefixes, the longest (the recipe itself) first."""
+        return (self.prefix(n) for n in range(len(self.steps), -1, -1))
+
+    @property
+    def dense(self) -> Recipe:
+        """The dense network that this recipe starts from: the steps up to the first that is not plain training."""
+        n = next((i for i, s in enumerate(self.steps) if s.family != "dense"), len(self.steps))
+        return self.prefix(n)
+
+    @property
+    def family(self) -> str:
+        """`dense`, the one method that was used, or `combined`."""
+        used = {s.family for s in self.steps} - {"dense"}
+        return next(iter(used)) if len(used) == 1 else "combined" if used else "dense"
+
+    @property
+    def label(self) -> str:
+        """For people: what was done after the dense network was there."""
+        words = [s.label() for s in self.steps[len(self.dense.steps) :]]
+        start = [] if self.width == 1 else [f"width {100 * self.width:.0f} %"]
+        return ", ".join(start + words) or "dense"
+
+    def to_dict(self) -> dict[str, Any]:
+        own = {f: getattr(self, f) for f in ("model", "dataset", "width", "seed")}
+        return {**own, "steps": [s.to_dict() for s in self.steps]}
+
+    def to_json(self, indent: int | None = None) -> str:
+        return json.dumps(self.to_dict(), sort_keys=True, indent=indent)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Recipe:
+        if not isinstance(values, Mapping):
+            raise InvalidInput(f"a recipe must be an object, got {_short(values)}")
+        for name in values:
+            one_of("field of a recipe", name, ["model", "dataset", "width", "seed", "steps"])
+        missing = {"model", "dataset"} - set(values)
+        if missing:
+            raise InvalidInput(f"recipe: {sorted(missing)[0]!r} is missing")
+        listed = values.get("steps", [])
+        if not isinstance(listed, list):
+            raise InvalidInput(f"recipe.steps must be a list, got {_short(listed)}")
+        rest = {k: v for k, v in values.items() if k != "steps"}
+        return Recipe(**rest, steps=tuple(Step.from_dict(s) for s in listed))
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Recipe:
+        if len(text) > 64_000:
+            raise InvalidInput(f"a recipe has at most 64,000 characters, got {len(text)}")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as e:
+            raise InvalidInput(f"not a recipe: {e}") from None
+        return Recipe.from_dict(values)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits: the key of runs, jobs and caches."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def kept(total: int, sparsity: float) -> int:
+    """K, how many of `total` stay at this sparsity; at least 1."""
+    return max(1, total - math.floor(total * sparsity + 1e-9))

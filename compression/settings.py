@@ -1,0 +1,52 @@
+"""Settings by environment (COMPRESSION_...), checked at start. The README lists them."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import InvalidInput
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where things are kept and how jobs run."""
+
+    model_config = SettingsConfigDict(env_prefix="COMPRESSION_", extra="ignore")
+
+    store: str = Field(f"sqlite:///{ROOT / 'runs' / 'store.sqlite'}", description="SQLAlchemy address of the run store")
+    files: str = Field(str(ROOT / "runs" / "files"), description="folder or fsspec address of files and checkpoints")
+    engine: Literal["dask", "inline"] = Field("dask", description="`inline` runs jobs in the page's own process (tests)")
+    scheduler: str = Field("", description="address of a dask scheduler (tls://host:8786); empty: workers of our own")
+    batch_workers: int = Field(
+        max(1, (os.cpu_count() or 2) - 1), ge=1, le=64, description="processes that train, at low priority"
+    )
+    live_workers: int = Field(1, ge=1, le=16, description="processes that answer the sliders")
+    queue_per_person: int = Field(4, ge=1, description="training jobs that one person may have waiting or running")
+    queue_total: int = Field(60, ge=1, description="training jobs of all people together")
+
+    @model_validator(mode="after")
+    def _shared_store(self) -> Settings:
+        if self.scheduler and self.store.startswith("sqlite"):
+            raise ValueError(
+                "COMPRESSION_SCHEDULER names a cluster, but COMPRESSION_STORE is a local SQLite file, "
+                "which its workers on other machines can't reach; name a database server, or leave the scheduler empty"
+            )
+        return self
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process. Raises InvalidInput with one sentence where they are wrong."""
+    try:
+        return Settings()
+    except ValidationError as e:
+        first = e.errors()[0]
+        name = "_".join(["COMPRESSION", *map(str, first["loc"])]).upper() if first["loc"] else ""
+        raise InvalidInput(f"{name + ': ' if name else ''}{first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,235 @@
+"""The .nnz file, byte by byte as docs/format.md describes it. Anything wrong with a file is a FormatError."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from hashlib import blake2b
+
+import numpy as np
+
+from . import entropy
+from .compressed import ZERO, CompressedModel, CompressedTensor, float_symbols, join_float
+from .data import DATASETS
+from .errors import FormatError
+from .models import NETWORKS, Architecture, tensor_shapes
+from .result import Part
+
+MAGIC = b"NNZ"
+VERSION = 1
+KIND_IDS = {"raw": 0, "float": 1, "codebook": 2, "grid": 3, "fixed_point": 4}
+DATASET_IDS = {"digits": 1, "mnist": 2, "fashion_mnist": 3}  # as in docs/format.md; the order of no table
+HEAD = len(MAGIC) + 1 + 4
+
+
+class _Writer:
+    """Bytes, and to which layer and part each of them belongs."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.parts: dict[tuple[str, str], int] = {}
+        self.owner = "file"
+
+    def put(self, part: str, data: bytes) -> None:
+        self.chunks.append(data)
+        key = (self.owner, part)
+        self.parts[key] = self.parts.get(key, 0) + len(data)
+
+    def varint(self, part: str, value: int) -> None:
+        out = bytearray()
+        while value >= 0x80:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        self.put(part, bytes([*out, value]))
+
+
+class _Reader:
+    """Takes bytes from the front; asking for more than there are is a FormatError."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = memoryview(data), 0
+
+    def take(self, n: int) -> bytes:
+        if n > len(self.data) - self.at:
+            raise FormatError(f"the file is cut short: {n} bytes are missing at {self.at} of {len(self.data)}")
+        self.at += n
+        return bytes(self.data[self.at - n : self.at])
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise FormatError("a number in the file has more than 35 bits")
+
+    def array(self, dtype: str, n: int) -> np.ndarray:
+        return np.frombuffer(self.take(n * np.dtype(dtype).itemsize), dtype)
+
+
+def write(compressed: CompressedModel) -> tuple[bytes, tuple[Part, ...]]:
+    """The file's bytes, and how many of them each part of each layer takes; the rows add up to the length."""
+    out, a = _Writer(), compressed.architecture
+    out.put("header", bytes([NETWORKS[a.network].id, DATASET_IDS[compressed.dataset]]))
+    for value in (*a.shape, a.classes, len(a.hidden), *a.hidden):
+        out.varint("header", value)
+    for tensor in compressed.tensors:
+        _write_tensor(out, tensor)
+    body = b"".join(out.chunks)
+    out.owner = "file"
+    head = MAGIC + bytes([VERSION]) + struct.pack("<I", zlib.crc32(body))
+    out.put("header", head)
+    return head + body, tuple(Part(layer, part, n) for (layer, part), n in out.parts.items())
+
+
+def dumps(compressed: CompressedModel) -> bytes:
+    """The .nnz file of a compressed network."""
+    return write(compressed)[0]
+
+
+def loads(data: bytes) -> CompressedModel:
+    """The compressed network of a .nnz file. Raises FormatError, whatever is wrong with it.
+
+    Memory stays within a small multiple of the float32 size of the network that the header names.
+    """
+    if data[: len(MAGIC)] != MAGIC:
+        raise FormatError("not a .nnz file: it does not begin with NNZ")
+    if len(data) < HEAD:
+        raise FormatError(f"the file is cut short: {len(data)} bytes")
+    if data[len(MAGIC)] != VERSION:
+        raise FormatError(f"version {data[len(MAGIC)]} of the format is not known here, only {VERSION}")
+    body = data[HEAD:]
+    if zlib.crc32(body) != struct.unpack("<I", data[HEAD - 4 : HEAD])[0]:
+        raise FormatError("the checksum is wrong: the file is damaged or was edited")
+    reader = _Reader(body)
+    architecture, dataset = _read_header(reader)
+    tensors = tuple(_read_tensor(reader, name, shape) for name, shape in tensor_shapes(architecture).items())
+    if reader.at != len(body):
+        raise FormatError(f"{len(body) - reader.at} bytes too many at the end of the file")
+    return CompressedModel(architecture, dataset, tensors)
+
+
+def file_digest(data: bytes) -> str:
+    """32 hexadecimal digits that name the content of a file."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def _read_header(reader: _Reader) -> tuple[Architecture, str]:
+    network_id, dataset_id = reader.take(2)
+    network = _name({n.id: name for name, n in NETWORKS.items()}, network_id, "network")
+    dataset = _name({i: name for name, i in DATASET_IDS.items()}, dataset_id, "data set")
+    channels, height, width, classes, depth = (reader.varint() for _ in range(5))
+    shape, full = (channels, height, width), NETWORKS[network].hidden
+    entry = DATASETS[dataset]
+    if shape != entry.shape or classes != len(entry.classes):
+        raise FormatError(f"{dataset}: images {entry.shape} and {len(entry.classes)} classes, {shape} and {classes} in the file")
+    if NETWORKS[network].is_offered(shape):
+        raise FormatError(f"{network} {NETWORKS[network].is_offered(shape)}")
+    if depth != len(full):
+        raise FormatError(f"{network} has {len(full)} hidden layers, {depth} in the file")
+    hidden = tuple(reader.varint() for _ in range(depth))
+    if not all(1 <= n <= most for n, most in zip(hidden, full, strict=True)):
+        raise FormatError(f"{network}: hidden units {hidden} do not lie between 1 and {full}")
+    return Architecture(network, shape, classes, hidden), dataset
+
+
+def _name(names: dict[int, str], number: int, what: str) -> str:
+    if number not in names:
+        raise FormatError(f"unknown {what} number {number}; known: {names}")
+    return names[number]
+
+
+def _write_tensor(out: _Writer, tensor: CompressedTensor) -> None:
+    out.owner, part = tensor.name.rsplit(".", 1)
+    content = "weights" if part == "weight" else "bias"
+    if tensor.kind == "raw":
+        assert tensor.values is not None
+        out.put("tables", bytes([KIND_IDS["raw"]]))
+        out.put(content, tensor.values.astype("<f4").tobytes())
+        return
+    if tensor.kind == "float":
+        assert tensor.values is not None
+        symbols, lows = float_symbols(tensor.values)
+    else:
+        assert tensor.symbols is not None
+        symbols, lows = tensor.symbols, np.zeros((0, 3), np.uint8)
+    half = tensor.kind == "codebook" and tensor.table is not None and _is_half(tensor.table)
+    out.put("tables", bytes([KIND_IDS[tensor.kind] | (0x80 if half else 0)]))
+    alphabet, indices, counts = np.unique(symbols, return_inverse=True, return_counts=True)
+    _write_alphabet(out, alphabet)
+    codes = entropy.frequency_codes(counts)
+    out.put("tables", codes.tobytes())
+    if tensor.table is not None:
+        if tensor.kind != "codebook":
+            out.varint("tables", len(tensor.table))
+        out.put("codebook" if tensor.kind == "codebook" else "tables", tensor.table.astype("<f2" if half else "<f4").tobytes())
+    coded = entropy.encode(indices.reshape(-1), codes)
+    out.varint("tables", len(coded) // 4)
+    out.put(content, coded)
+    out.put(content, lows.tobytes())
+
+
+def _is_half(table: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        return bool((table.astype(np.float16).astype(np.float32) == table).all())
+
+
+def _write_alphabet(out: _Writer, alphabet: np.ndarray) -> None:
+    """Ascending whole numbers: how many, the first (zigzag), their common distance, or 0 and every distance."""
+    first, gaps = int(alphabet[0]), np.diff(alphabet)
+    out.varint("tables", len(alphabet))
+    out.varint("tables", first << 1 if first >= 0 else (-first << 1) - 1)
+    if len(alphabet) < 2:
+        return
+    even = int(gaps[0]) if (gaps == gaps[0]).all() else 0
+    out.varint("tables", even)
+    for gap in [] if even else gaps:
+        out.varint("tables", int(gap))
+
+
+def _read_alphabet(reader: _Reader, most: int) -> np.ndarray:
+    n, zigzag = reader.varint(), reader.varint()
+    if not 1 <= n <= most:
+        raise FormatError(f"a tensor of {most} weights can't have {n} different symbols")
+    first = zigzag >> 1 if zigzag % 2 == 0 else -((zigzag + 1) >> 1)
+    if n == 1:
+        gaps: list[int] = []
+    else:
+        even = reader.varint()
+        gaps = [even] * (n - 1) if even else [reader.varint() for _ in range(n - 1)]
+    alphabet = first + np.concatenate([[0], np.cumsum(np.array(gaps, dtype=np.int64))]).astype(np.int64)
+    if gaps and min(gaps) < 1 or not -(2**24) < int(alphabet[0]) <= int(alphabet[-1]) < 2**24:
+        raise FormatError("the symbols of a tensor do not ascend, or are too large")
+    return alphabet.astype(np.int32)
+
+
+def _read_tensor(reader: _Reader, name: str, shape: tuple[int, ...]) -> CompressedTensor:
+    n, number = math.prod(shape), reader.take(1)[0]
+    half, number = bool(number & 0x80), number & 0x7F
+    kind = _name({i: k for k, i in KIND_IDS.items()}, number, "kind of tensor")
+    if half and kind != "codebook":
+        raise FormatError(f"{name}: only a codebook may be of half precision")
+    if kind == "raw":
+        return CompressedTensor(name, shape, kind, values=reader.array("<f4", n))
+    alphabet = _read_alphabet(reader, min(n, len(reader.data)))
+    codes = reader.array("u1", len(alphabet))
+    table: np.ndarray | None = None
+    if kind == "codebook":
+        if not np.array_equal(alphabet, np.arange(len(alphabet))):
+            raise FormatError(f"{name}: a codebook's symbols must count from 0")
+        table = reader.array("<f2" if half else "<f4", len(alphabet)).astype(np.float32)
+    elif kind != "float":
+        size = reader.varint()
+        if size not in (1, shape[0]):
+            raise FormatError(f"{name}: one step or {shape[0]} are possible, {size} in the file")
+        table = reader.array("<f4", size)
+    words = reader.varint()
+    symbols = alphabet[entropy.decode(reader.take(4 * words), codes, n)]
+    if kind != "float":
+        return CompressedTensor(name, shape, kind, symbols=symbols, table=table)
+    if symbols.min() < 0 or symbols.max() > ZERO:
+        raise FormatError(f"{name}: a float's top byte must lie in 0..{ZERO}")
+    rest = reader.array("u1", 3 * int((symbols != ZERO).sum())).reshape(-1, 3)
+    return CompressedTensor(name, shape, kind, values=join_float(symbols, rest))

@@ -1,0 +1,271 @@
+"""Finished runs, their files and checkpoints: a database and a folder, with the shipped networks as first layer.
+
+Everything is addressed by a recipe's digest, written atomically, and checked when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from .errors import StoreError
+from .result import Result
+from .settings import ROOT, settings
+
+ZOO = ROOT / "assets" / "zoo"
+_tables = sa.MetaData()
+_runs = sa.Table(
+    "runs",
+    _tables,
+    sa.Column("digest", sa.String(16), primary_key=True),
+    sa.Column("model", sa.String(64), index=True),
+    sa.Column("dataset", sa.String(64), index=True),
+    sa.Column("result", sa.Text),
+    sa.Column("kept", sa.Boolean, index=True),
+    sa.Column("changed", sa.Float, index=True),  # seconds since 1970
+)
+_predictions = sa.Table(
+    "predictions",
+    _tables,
+    sa.Column("digest", sa.String(16), primary_key=True),
+    sa.Column("split", sa.String(16), primary_key=True),
+    sa.Column("classes", sa.LargeBinary),
+)
+_files = sa.Table(
+    "files",
+    _tables,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("checksum", sa.String(32)),
+)
+
+
+def _pack(classes: np.ndarray) -> bytes:
+    return zlib.compress(classes.astype(np.uint8).tobytes(), 6)
+
+
+def _unpack(data: bytes) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(data), np.uint8)
+
+
+def _checksum(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """A shipped network: its result, its predictions by split, and where its checkpoint lies."""
+
+    result: Result
+    predictions: Mapping[str, np.ndarray]
+    checkpoint: Path
+    checksum: str
+
+
+def read_zoo(folder: Path = ZOO) -> dict[str, ZooEntry]:
+    """The shipped networks by digest: every *.json of the folder with the safetensors file beside it."""
+    entries = {}
+    for path in sorted(folder.glob("*.json")):
+        d = json.loads(path.read_text())
+        result = Result.from_dict(d["result"])
+        predictions = {s: _unpack(bytes.fromhex(text)) for s, text in d["predictions"].items()}
+        entries[result.digest] = ZooEntry(result, predictions, path.with_suffix(".safetensors"), d["checksum"])
+    return entries
+
+
+def write_zoo(result: Result, predictions: Mapping[str, np.ndarray], checkpoint: bytes, folder: Path = ZOO) -> None:
+    """Put a network among the shipped ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{result.recipe.model}-{result.recipe.dataset}"
+    entry = {
+        "result": result.to_dict(),
+        "predictions": {split: _pack(classes).hex() for split, classes in predictions.items()},
+        "checksum": _checksum(checkpoint),
+    }
+    (folder / f"{name}.safetensors").write_bytes(checkpoint)
+    (folder / f"{name}.json").write_text(json.dumps(entry, sort_keys=True) + "\n")
+
+
+class Store:
+    """Runs by digest. database: SQLAlchemy address; files: folder or fsspec address; both from the settings if None."""
+
+    def __init__(self, database: str | None = None, files: str | None = None, zoo: Path = ZOO) -> None:
+        self.database = database or settings().store
+        self.address = files or settings().files
+        self._zoo_folder = zoo
+        self._zoo: dict[str, ZooEntry] | None = None
+        self._engine: sa.Engine | None = None
+
+    @property
+    def zoo(self) -> dict[str, ZooEntry]:
+        if self._zoo is None:
+            self._zoo = read_zoo(self._zoo_folder)
+        return self._zoo
+
+    @property
+    def engine(self) -> sa.Engine:
+        if self._engine is None:
+            self._engine = _open(self.database)
+        return self._engine
+
+    # runs ------------------------------------------------------------------------------------------------------
+
+    def get(self, digest: str, split: str = "validation") -> Result | None:
+        """The result of this recipe, if it is there and was scored on the split."""
+        if digest in self.zoo:
+            return self.zoo[digest].result
+        with self.engine.connect() as c:
+            text = c.execute(sa.select(_runs.c.result).where(_runs.c.digest == digest)).scalar()
+        result = Result.from_dict(json.loads(text)) if text else None
+        return result if result and result.accuracy(split) else None
+
+    def predictions(self, digest: str, split: str) -> np.ndarray | None:
+        """Class answered for each image of the split, uint8 (N,), if the run was scored on it."""
+        if digest in self.zoo:
+            return self.zoo[digest].predictions.get(split)
+        where = (_predictions.c.digest == digest) & (_predictions.c.split == split)
+        with self.engine.connect() as c:
+            packed = c.execute(sa.select(_predictions.c.classes).where(where)).scalar()
+        return None if packed is None else _unpack(packed)
+
+    def put(self, result: Result, predictions: Mapping[str, np.ndarray], kept: bool) -> None:
+        """Keep a result and its predictions. kept: False for what a slider passed. A fuller result is never replaced
+        by a poorer one, and a kept run stays kept."""
+        digest, recipe = result.digest, result.recipe
+        row: dict[str, Any] = dict(model=recipe.model, dataset=recipe.dataset, result=json.dumps(result.to_dict()))
+        with self.engine.begin() as c:
+            old = c.execute(sa.select(_runs.c.result, _runs.c.kept).where(_runs.c.digest == digest)).first()
+            if old and result.test is None and json.loads(old.result)["test"]:
+                row.pop("result")
+            row["changed"] = time.time()
+            row["kept"] = bool(kept or (old and old.kept))
+            _upsert(c, _runs, {"digest": digest}, row)
+            for split, classes in predictions.items():
+                _upsert(c, _predictions, {"digest": digest, "split": split}, {"classes": _pack(classes)})
+
+    def runs(self, dataset: str, model: str | None = None, kept: bool | None = None) -> list[Result]:
+        """All results of a data set, and of one network if named, newest first, the shipped networks among them."""
+        query = sa.select(_runs.c.result).where(_runs.c.dataset == dataset).order_by(_runs.c.changed.desc())
+        if model:
+            query = query.where(_runs.c.model == model)
+        if kept is not None:
+            query = query.where(_runs.c.kept == kept)
+        with self.engine.connect() as c:
+            found = [Result.from_dict(json.loads(text)) for text in c.execute(query).scalars()]
+        shipped = [
+            e.result for e in self.zoo.values()
+            if e.result.recipe.dataset == dataset and model in (None, e.result.recipe.model)
+        ]  # fmt: skip
+        return found + shipped
+
+    def stamp(self) -> tuple[int, float]:
+        """Changes whenever a run is added or changed: for caches of `runs`."""
+        with self.engine.connect() as c:
+            n, last = c.execute(sa.select(sa.func.count(), sa.func.max(_runs.c.changed))).one()
+        return int(n), float(last or 0)
+
+    # files -----------------------------------------------------------------------------------------------------
+
+    def file(self, digest: str) -> bytes | None:
+        """The .nnz file of a kept run."""
+        return self._read(f"{digest}.nnz")
+
+    def put_file(self, digest: str, data: bytes) -> None:
+        self._write(f"{digest}.nnz", data)
+
+    def checkpoint(self, digest: str) -> bytes | None:
+        """The checkpoint behind this recipe's last step."""
+        if digest in self.zoo:
+            entry = self.zoo[digest]
+            return _checked(entry.checkpoint.name, entry.checkpoint.read_bytes(), entry.checksum)
+        return self._read(f"{digest}.safetensors")
+
+    def has_checkpoint(self, digest: str) -> bool:
+        if digest in self.zoo:
+            return True
+        name = f"{digest}.safetensors"
+        with self.engine.connect() as c:
+            return c.execute(sa.select(_files.c.name).where(_files.c.name == name)).first() is not None
+
+    def put_checkpoint(self, digest: str, data: bytes) -> None:
+        self._write(f"{digest}.safetensors", data)
+
+    def _path(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        fs, root = fsspec.core.url_to_fs(self.address)
+        return fs, f"{root.rstrip('/')}/{name[:2]}/{name}"
+
+    def _read(self, name: str) -> bytes | None:
+        with self.engine.connect() as c:
+            checksum = c.execute(sa.select(_files.c.checksum).where(_files.c.name == name)).scalar()
+        if checksum is None:
+            return None
+        fs, path = self._path(name)
+        try:
+            return _checked(name, fs.cat_file(path), checksum)
+        except OSError as e:
+            raise StoreError(f"{name} is in the store's list, but can't be read: {e}") from None
+
+    def _write(self, name: str, data: bytes) -> None:
+        """The file first, under another name and then moved; its row only when it is whole."""
+        fs, path = self._path(name)
+        part = f"{path}.{uuid.uuid4().hex}.part"
+        try:
+            fs.makedirs(os.path.dirname(path), exist_ok=True)
+            fs.pipe_file(part, data)
+            fs.mv(part, path)
+        except OSError as e:
+            raise StoreError(f"{name} can't be written: {e}") from None
+        with self.engine.begin() as c:
+            _upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
+
+
+def _checked(name: str, data: bytes, checksum: str) -> bytes:
+    if _checksum(data) != checksum:
+        raise StoreError(f"{name} is damaged: its checksum is not the one that was noted")
+    return data
+
+
+def _upsert(c: sa.Connection, table: sa.Table, key: dict[str, str], values: dict[str, Any]) -> None:
+    """Insert or update one row, on any database; two writers at once end with one row."""
+    where = sa.and_(*(table.c[k] == v for k, v in key.items()))
+    if c.execute(sa.update(table).where(where).values(**values)).rowcount:
+        return
+    try:
+        with c.begin_nested():
+            c.execute(sa.insert(table).values(**key, **values))
+    except IntegrityError:
+        c.execute(sa.update(table).where(where).values(**values))
+
+
+def _open(address: str) -> sa.Engine:
+    try:
+        url = sa.engine.make_url(address)
+        sqlite = url.get_backend_name() == "sqlite"
+        if sqlite and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, connect_args={"timeout": 30} if sqlite else {})
+        if sqlite:
+            sa.event.listen(engine, "connect", _sqlite_pragmas)
+            sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+        _tables.create_all(engine)
+        return engine
+    except (SQLAlchemyError, OSError) as e:
+        raise StoreError(f"the store can't be opened: {str(e).splitlines()[0]}") from None
+
+
+def _sqlite_pragmas(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # we begin ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")

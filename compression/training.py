@@ -1,0 +1,174 @@
+"""The one training loop, what a step may use while it works, and the two steps that only train."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .data import Dataset
+from .errors import Cancelled
+from .evaluation import one_thread
+from .recipe import Step, choice, knob, register
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # (logits, labels, indices) -> scalar
+AUGMENT = ("none", "shift", "shift_flip")
+SHIFT = 2  # pixels at most, in each direction
+
+
+@dataclass(frozen=True)
+class Report:
+    """Progress inside a training step. done: 0..1 of the step; model: only at the end of an epoch."""
+
+    epoch: int
+    epochs: int
+    done: float
+    loss: float
+    seconds: float
+    model: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a step may use: the data, one random generator made from the recipe's seed, and two callbacks."""
+
+    data: Dataset
+    generator: torch.Generator
+    report: Callable[[Report], None] = lambda report: None
+    stopped: Callable[[], bool] = lambda: False
+
+
+def hard_loss(logits: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of logits (N, classes) with labels (N,); indices of the images are not used."""
+    return F.cross_entropy(logits, labels)
+
+
+def shifted(images: torch.Tensor, augment: str, generator: torch.Generator) -> torch.Tensor:
+    """Copies of uint8 images (N, C, H, W), each moved by up to SHIFT pixels, half of them mirrored for shift_flip."""
+    n, channels, height, width = images.shape
+    padded = F.pad(images, (SHIFT,) * 4)
+    move = torch.randint(0, 2 * SHIFT + 1, (n, 2), generator=generator)
+    rows = move[:, :1] + torch.arange(height)
+    columns = move[:, 1:] + torch.arange(width)
+    if augment == "shift_flip":
+        mirrored = torch.rand(n, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    picked = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return picked.permute(0, 3, 1, 2)
+
+
+def fit(
+    model: nn.Module,
+    context: Context,
+    *,
+    epochs: int,
+    learning_rate: float,
+    batch: int,
+    augment: str = "none",
+    weight_decay: float = 0.0,
+    loss: Loss = hard_loss,
+) -> None:
+    """Train the model in place: AdamW, learning rate up over the first tenth and down to 0 along a cosine.
+
+    learning_rate: the highest; batch: images per step. Masks and levels that are attached to the weights stay:
+    the forward pass sees pruned, quantized weights, the gradient passes the rounding unchanged.
+    Raises Cancelled within a step's time when the context says stop.
+    """
+    data, train, start = context.data, context.data.train, time.perf_counter()
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
+    steps = -(-len(train) // batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, epochs * steps))
+    model.train().to(memory_format=torch.channels_last)
+    with one_thread():
+        for epoch in range(1, epochs + 1):
+            order = torch.randperm(len(train), generator=context.generator)
+            total = torch.zeros(())
+            for i, chosen in enumerate(order.split(batch), 1):
+                if context.stopped():
+                    raise Cancelled("stopped on request")
+                images, labels = train.images[chosen], train.labels[chosen]
+                if augment != "none":
+                    images = shifted(images, augment, context.generator)
+                inputs = data.to_input(images).contiguous(memory_format=torch.channels_last)
+                value = loss(model(inputs), labels, chosen)
+                optimizer.zero_grad(set_to_none=True)
+                value.backward()
+                optimizer.step()
+                schedule.step()
+                total += value.detach()
+                if i < steps:
+                    context.report(_report(epoch, epochs, i, steps, total, start))
+            context.report(_report(epoch, epochs, steps, steps, total, start, model))
+    model.eval()
+
+
+def share_of_rate(step: int, steps: int) -> float:
+    """Learning rate as a share of the highest, 0..1: up over the first tenth of the steps, down to 0 along a cosine."""
+    rise = max(1, steps // 10)
+    if step < rise:
+        return (step + 1) / rise
+    return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
+
+
+def _report(
+    epoch: int, epochs: int, i: int, steps: int, total: torch.Tensor, start: float, model: nn.Module | None = None
+) -> Report:
+    done = ((epoch - 1) * steps + i) / (epochs * steps)
+    return Report(epoch, epochs, done, float(total) / i, time.perf_counter() - start, model)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Train(Step):
+    """Train the whole network from where it is, with the labels."""
+
+    name: ClassVar[str] = "train"
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "dense"
+    reference: ClassVar[str] = "AdamW [Loshchilov & Hutter, 2019, arXiv:1711.05101]"
+    trains: ClassVar[bool] = True
+
+    epochs: int = knob(10, low=1, high=200, grain=1, help="times that every training image is seen")
+    learning_rate: float = knob(0.002, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule")
+    batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
+    augment: str = choice("none", options=AUGMENT, help="move images by up to 2 pixels, mirror them")
+    weight_decay: float = knob(0.01, low=0.0, high=1.0, grain=0.001, help="pull of the weights towards zero")
+
+    def apply(self, model: nn.Module, context: Context) -> nn.Module:
+        fit(
+            model, context, epochs=self.epochs, learning_rate=self.learning_rate, batch=self.batch,
+            augment=self.augment, weight_decay=self.weight_decay,
+        )  # fmt: skip
+        return model
+
+    def label(self) -> str:
+        return f"train {self.epochs}"
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class FineTune(Step):
+    """Train on after compressing: pruned weights stay zero, the forward pass sees the levels."""
+
+    name: ClassVar[str] = "fine_tune"
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "dense"
+    reference: ClassVar[str] = "straight-through gradient [Bengio et al., 2013, arXiv:1308.3432]"
+    trains: ClassVar[bool] = True
+
+    epochs: int = knob(1, low=1, high=100, grain=1, help="times that every training image is seen")
+    learning_rate: float = knob(0.0005, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule")
+    batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
+
+    def apply(self, model: nn.Module, context: Context) -> nn.Module:
+        fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, batch=self.batch)
+        return model
+
+    def label(self) -> str:
+        return f"tune {self.epochs}"

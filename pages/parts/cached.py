@@ -1,0 +1,46 @@
+"""What all sessions share: the engine, its store, and what was read from it. The only caches of the pages."""
+
+from __future__ import annotations
+
+import atexit
+import uuid
+from functools import lru_cache
+
+import streamlit as st
+
+from compression.jobs import Engine, make_engine
+from compression.result import Change, Result
+from compression.store import Store
+
+
+@lru_cache(maxsize=1)  # not Streamlit's cache: the server asks for it before there is any session
+def engine() -> Engine:
+    """The one engine of this server; its workers start in the background."""
+    made = make_engine(Store())
+    atexit.register(made.close)
+    return made
+
+
+def owner() -> str:
+    """Who asks: one name per browser session."""
+    if "owner" not in st.session_state:
+        st.session_state["owner"] = uuid.uuid4().hex
+    return st.session_state["owner"]
+
+
+def runs(dataset: str, model: str | None = None) -> list[Result]:
+    """All stored results of a data set, and of one network if named, the newest first. Do not change them."""
+    return _runs(dataset, model, engine().store.stamp())
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _runs(dataset: str, model: str | None, stamp: tuple[int, float]) -> list[Result]:
+    return engine().store.runs(dataset, model)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def change(before: str, after: str, dataset: str, split: str) -> Change | None:
+    """Paired difference between two stored runs, named by their digests."""
+    return engine().compare(before, after, dataset, split)
+
+

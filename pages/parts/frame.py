@@ -1,0 +1,162 @@
+"""What every page has around its content: logo, network, data set, running jobs; and the guard for what is not offered."""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from compression import units
+from compression.baselines import baseline
+from compression.data import DATASETS
+from compression.figures import Palette, palette
+from compression.jobs import Ask, Job
+from compression.models import NETWORKS, why_not
+
+from . import cached
+from .controls import BOUND, CHOICES
+
+ASSETS = "assets/look"
+SPLITS = {"validation": "Validation", "test": "Test"}
+SOURCES = {
+    "digits": "1,797 handwritten digits of the UCI repository, shipped in scikit-learn",
+    "mnist": "70,000 handwritten digits; LeCun, Cortes, Burges; CC BY-SA 3.0",
+    "fashion_mnist": "70,000 pictures of clothes; Zalando SE; MIT",
+}
+
+
+def theme() -> str:
+    """`light` or `dark`, as the browser shows the page."""
+    return st.context.theme.type or "light"
+
+
+def colours() -> Palette:
+    return palette(theme())
+
+
+def begin() -> tuple[str, str]:
+    """Draw the sidebar. Returns the chosen network and data set; stops the page where they do not go together."""
+    accept_names()
+    st.logo(f"{ASSETS}/logo-{theme()}.svg", size="large")
+    with st.sidebar:
+        dataset = st.session_state.get("data", "mnist")
+        network = st.radio(
+            "Network", list(NETWORKS), format_func=lambda n: NETWORKS[n].title, key="network", **BOUND,
+            captions=[_caption(n, dataset) for n in NETWORKS],
+            help="Parameters and validation accuracy of the dense network. "
+                 + " · ".join(f"{n.title}: {n.about}" for n in NETWORKS.values()),
+        )  # fmt: skip
+        dataset = st.selectbox(
+            "Data set", list(DATASETS), 1, format_func=lambda d: DATASETS[d].title, key="data", **BOUND,
+            help=" · ".join(f"**{DATASETS[d].title}**: {text}" for d, text in SOURCES.items()),
+        )  # fmt: skip
+        _running(live=bool(cached.engine().jobs_of(cached.owner())))
+    reason = why_not(network, dataset)
+    if reason:
+        st.title("This pair is not offered", anchor=False)
+        st.markdown(f"{NETWORKS[network].title} {reason}. Choose another network or data set on the left.")
+        st.stop()
+    return network, dataset
+
+
+def accept_names() -> None:
+    """Links may also say `network=lenet5`, as the command line does, where Streamlit writes `network=LeNet-5`."""
+    if "names_read" in st.session_state:
+        return
+    st.session_state["names_read"] = True
+    for key, known in (("network", NETWORKS), ("data", DATASETS), *CHOICES.items()):
+        value = st.query_params.get(key)
+        if value in known:
+            st.session_state[key] = value
+
+
+def _caption(network: str, dataset: str) -> str:
+    reason = why_not(network, dataset)
+    picture = f"![{NETWORKS[network].title}](data:image/svg+xml;base64,{_sketch(network)})"
+    if reason:
+        return f"{picture} not for {DATASETS[dataset].title}"
+    dense = cached.engine().result(Ask(baseline(network, dataset)))
+    words = f"{units.quantity(dense.cost.params)}, {units.percent(dense.validation.value)}" if dense else ""
+    return f"{picture} {words}"
+
+
+@lru_cache(maxsize=16)
+def _sketch(network: str) -> str:
+    """A row of blocks, one per layer, 14 pixels high, as base64 of an SVG."""
+    wide = {"lenet_300_100": [16, 10, 5], "lenet5": [5, 9, 13, 5], "net": [5, 8, 12, 5]}[network]
+    x, shapes = 0, []
+    for i, width in enumerate(wide):
+        height = 14 - 8 * i / len(wide)
+        opacity = 0.95 if i % 2 == 0 else 0.6
+        shapes.append(f'<rect x="{x}" y="{7 - height / 2:.1f}" width="{width}" height="{height:.1f}" rx="1.5" opacity="{opacity}"/>')
+        x += width + 2
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{x}" height="14" fill="#8A94A6">{"".join(shapes)}</svg>'
+    return base64.b64encode(svg.encode()).decode()
+
+
+def _running(live: bool) -> None:
+    st.fragment(_jobs, run_every=1.0 if live else None)()
+
+
+def _jobs() -> None:
+    """The person's running jobs, each with its progress and a button that stops it."""
+    engine, owner = cached.engine(), cached.owner()
+    jobs = engine.jobs_of(owner)
+    if jobs:
+        st.caption("Running")
+    for job in jobs:
+        engine.look(job.digest, owner)
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"job-{job.digest}"):
+            done = job.progress.done if job.progress else 0.0
+            st.progress(min(1.0, done), text=f":small[{progress_text(job)}]")
+            st.button(
+                "", icon=":material/close:", type="tertiary", key=f"cancel-{job.digest}", help="Cancel this job",
+                on_click=engine.cancel, args=(job.digest, owner),
+            )  # fmt: skip
+    shown = st.session_state.get("jobs_shown", [])
+    now = [job.digest for job in jobs]
+    st.session_state["jobs_shown"] = now
+    if shown and now != shown:
+        st.rerun(scope="app")
+
+
+def progress_text(job: Job) -> str:
+    """`Tune 3: epoch 2 of 3, 14 s left`."""
+    if job.progress is None:
+        before = cached.engine().place(job)
+        if not cached.engine().ready:
+            return f"**{job.recipe.label}**: the workers are starting"
+        return f"**{job.recipe.label}**: waiting, {before} before it" if before else f"**{job.recipe.label}**: starting"
+    p, last = job.progress, job.history[-1:]
+    accuracy = f", {units.percent(last[0].accuracy)}, {units.size(last[0].bytes)}" if last else ""
+    return f"**{p.label}**{accuracy}, loss {p.loss:.3f}, {units.duration(p.seconds_left)} left"
+
+
+def chart(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
+    """A plot in the lab's way: no mode bar, a name for the widget and one for people who can't see it."""
+    return st.plotly_chart(figure, theme=None, key=key, alt=alt, config={"displayModeBar": False}, **more)
+
+
+def copy_link() -> None:
+    """A popover that holds the page's whole address, ready to copy."""
+    with st.popover("Copy link", icon=":material/link:", type="tertiary"):
+        st.caption("This address holds every control: whoever opens it sees the same numbers.")
+        pairs = [(k, v) for k in st.query_params for v in st.query_params.get_all(k)]
+        address = (st.context.url or "").partition("?")[0]
+        st.code(f"{address}?{urlencode(pairs)}" if pairs else address, language=None, wrap_lines=True)
+
+
+def view() -> tuple[str, str, bool]:
+    """A popover of what is shown how. Returns the split (validation, test), bytes by (step, layer), and tall charts."""
+    with st.popover("View", icon=":material/visibility:", type="tertiary"):
+        split = st.segmented_control(
+            "Score on", list(SPLITS), default="validation", required=True, key="split", format_func=SPLITS.get, **BOUND,
+            help="Choose settings on validation; the test split is for reporting. Who chooses on it fools himself.",
+        )  # fmt: skip
+        by = st.segmented_control("Show bytes by", ["step", "layer"], default="step", required=True, key="bytes_by", **BOUND)
+        tall = st.toggle("Tall charts", key="tall", help="For screens of 1,000 pixels height and more.", **BOUND)
+    return split or "validation", by or "step", tall

@@ -1,0 +1,89 @@
+"""What has to be trained before it can be shown: the button that starts it, and what its job says."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from compression import units
+from compression.errors import CompressionError
+from compression.jobs import Engine
+from compression.recipe import Recipe
+
+from . import cached
+
+# seconds of one epoch on one thread, until a run of the network has told better (see `seconds`)
+FIRST_GUESS = {"lenet_300_100": 2.0, "lenet5": 17.0, "net": 17.0}
+
+
+def epochs(recipe: Recipe, missing: tuple[int, ...]) -> int:
+    """Epochs that are still to be trained."""
+    return sum(getattr(recipe.steps[i], "epochs", 0) for i in missing)
+
+
+def seconds(recipe: Recipe, missing: tuple[int, ...]) -> float:
+    """Expected time of the missing training: by the epochs of stored runs of this network where there are any."""
+    past = [e.seconds / e.epoch for r in cached.runs(recipe.dataset, recipe.model) for e in r.history]
+    one = sorted(past)[len(past) // 2] if past else FIRST_GUESS.get(recipe.model, 20.0)
+    return one * epochs(recipe, missing)
+
+
+def start(recipe: Recipe, engine: Engine, owner: str) -> None:
+    """Callback of the button: one job per recipe, whoever presses."""
+    try:
+        engine.submit(recipe, owner)
+        st.session_state.pop("job_error", None)
+    except CompressionError as e:
+        st.session_state["job_error"] = str(e)
+
+
+def what(recipe: Recipe, missing: tuple[int, ...]) -> str:
+    """What the button does, in words."""
+    kinds = [recipe.steps[i].name for i in missing]
+    words = []
+    if "train" in kinds:
+        words.append("the dense network")
+    if "distill" in kinds:
+        words.append("the student")
+    text = f"Train {' and '.join(words)}" if words else ""
+    if "fine_tune" in kinds:
+        text = f"{text}, then fine-tune" if text else f"Fine-tune {epochs(recipe, missing)} epoch" + "s" * (epochs(recipe, missing) > 1)
+    return text
+
+
+def button(recipe: Recipe, missing: tuple[int, ...], engine: Engine, owner: str) -> None:
+    """Start, watch or repeat the training that this recipe waits for; nothing where it waits for none."""
+    if not missing:
+        return
+    job = engine.jobs.get(recipe.digest)
+    if job is not None and job.live:
+        st.caption("Training: the figures above are those before it.")
+        return
+    st.button(what(recipe, missing), icon=":material/model_training:", key="start", on_click=start, args=(recipe, engine, owner))
+    if job is not None and job.state == "failed":
+        st.caption(f":red[It failed: {job.error}]")
+    elif st.session_state.get("job_error"):
+        st.caption(f":red[{st.session_state['job_error']}]")
+    else:
+        st.caption(f"about {units.duration(seconds(recipe, missing))}; shown: before it")
+
+
+def dense_first(recipe: Recipe, engine: Engine) -> None:
+    """Stop the page where not even the dense network is trained, and offer to train it."""
+    from compression.pipeline import missing_training
+
+    dense = recipe.dense
+    missing = missing_training(dense, engine.store)
+    if not missing:
+        return
+    owner = cached.owner()
+    st.markdown("The dense network of this recipe is not trained yet; those of seed 0 are shipped, others take a while.")
+    button(dense, missing, engine, owner)
+    job = engine.look(dense.digest, owner)
+
+    def watch() -> None:
+        engine.look(dense.digest, owner)
+        if job is not None and not job.live:
+            st.rerun(scope="app")
+
+    st.fragment(watch, run_every=1.0 if job is not None and job.live else None)()
+    st.stop()
