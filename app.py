@@ -1,9 +1,13 @@
 """The list of pages and the page's frame, nothing else."""
 
-if __name__ == "__main__":  # workers are spawned and import this file again: they must not draw pages
+if (
+    __name__ == "__main__"
+):  # workers are spawned and import this file again: they must not draw pages
     import streamlit as st
 
-    st.set_page_config("Compression Lab", "assets/icon.png", layout="wide", initial_sidebar_state=260)
+    st.set_page_config(
+        "Compression Lab", "assets/icon.png", layout="wide", initial_sidebar_state=260
+    )
     st.navigation(
         [
             st.Page("pages/compress.py", title="Compress", url_path="compress", default=True),

@@ -1,4 +1,6 @@
-"""Production entry, `streamlit run serve.py`: security headers, gzip, and workers that start with the server."""
+"""Production entry, `streamlit run serve.py`: security headers, gzip, and workers that start with
+the server.
+"""
 
 import gc
 import os
@@ -40,7 +42,9 @@ class SecurityHeaders:
 
 
 def _first_visit(engine: Any) -> None:
-    """Draw the first page once, so that the first person finds it warm and every address known; then open a browser."""
+    """Draw the first page once, so that the first person finds it warm and every address known;
+    then open a browser.
+    """
     address = st.get_option("server.address") or "127.0.0.1"
     host = "127.0.0.1" if address in ("0.0.0.0", "::") else address
     base = f"http://{host}:{st.get_option('server.port')}"
@@ -53,8 +57,11 @@ def _first_visit(engine: Any) -> None:
             break
         time.sleep(0.1)
     gc.collect()
-    gc.freeze()  # Streamlit collects all garbage after every run; what lives for ever need not be looked at
-    has_screen = sys.platform in ("darwin", "win32") or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY"))
+    # Streamlit collects all garbage after every run; what lives for ever need not be looked at
+    gc.freeze()
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
     if has_screen and os.environ.get("COMPRESSION_OPEN_BROWSER") == "1":
         webbrowser.open(base)
 
@@ -70,4 +77,8 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     engine.close()
 
 
-app = st.App("app.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2000)])
+app = st.App(
+    "app.py",
+    lifespan=lifespan,
+    middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2000)],
+)

@@ -1,6 +1,7 @@
 """Compress neural networks by recipe and measure what is really stored.
 
-From Python 3.14 on the standard library has a package of this name too (``gzip`` and ``bz2`` import it), so our path
+From Python 3.14 on the standard library has a package of this name too (``gzip`` and ``bz2`` import
+it), so our path
 is extended by it and nothing heavy is loaded here: public names load on first use (PEP 562).
 """
 

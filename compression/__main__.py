@@ -1,4 +1,6 @@
-"""The headless twin: everything a page does, from the command line. See `python -m compression --help`."""
+"""The headless twin: everything a page does, from the command line. See `python -m compression
+--help`.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,27 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m compression", description="Compress a network by recipe; measure what is stored.")
+    parser = _Parser(
+        prog="python -m compression",
+        description="Compress a network by recipe; measure what is stored.",
+    )
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     run = commands.add_parser("run", help="run a recipe")
-    run.add_argument("--model", help="network, as `list` names it; its trained baseline is where the steps begin")
+    run.add_argument(
+        "--model", help="network, as `list` names it; its trained baseline is where the steps begin"
+    )
     run.add_argument("--dataset")
-    run.add_argument("--step", action="append", default=[], metavar="NAME:KNOB=VALUE,...", help="in order; repeatable")
+    run.add_argument(
+        "--step",
+        action="append",
+        default=[],
+        metavar="NAME:KNOB=VALUE,...",
+        help="in order; repeatable",
+    )
     run.add_argument("--seed", type=int)
-    run.add_argument("--recipe", metavar="FILE", help="a recipe as JSON, instead of the options above")
+    run.add_argument(
+        "--recipe", metavar="FILE", help="a recipe as JSON, instead of the options above"
+    )
     run.add_argument("--out", metavar="FILE", help="write the .nnz file here")
     evaluate = commands.add_parser("evaluate", help="score a .nnz file")
     evaluate.add_argument("file")
@@ -36,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="models, data sets and steps with their knobs")
     for command in (run, evaluate, listing):
         command.add_argument("--json", action="store_true", help="print one JSON object")
-    again = commands.add_parser("baselines", help="train the shipped networks again, from their recipes, into assets/zoo")
+    again = commands.add_parser(
+        "baselines", help="train the shipped networks again, from their recipes, into assets/zoo"
+    )
     again.add_argument("--model", help="only this network")
     again.add_argument("--dataset", help="only for this data set")
     return parser
@@ -46,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one sentence on stderr for anything that is wrong with the input."""
     try:
         args = _parser().parse_args(arguments)
-        {"run": _run, "evaluate": _evaluate, "list": _list, "baselines": _baselines}[args.command](args)
+        {"run": _run, "evaluate": _evaluate, "list": _list, "baselines": _baselines}[args.command](
+            args
+        )
     except CompressionError as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
@@ -93,8 +112,12 @@ def _run(args: argparse.Namespace) -> None:
         "digest": result.digest,
         "seconds": result.seconds,
     }
-    _print(args, values, f"{recipe.label}: {100 * accuracy.value:.2f} % ({args.split}), {cost.bytes} bytes, "
-                         f"{result.ratio:.1f} times smaller")  # fmt: skip
+    _print(
+        args,
+        values,
+        f"{recipe.label}: {100 * accuracy.value:.2f} % ({args.split}), {cost.bytes} bytes, "
+        f"{result.ratio:.1f} times smaller",
+    )
 
 
 def _recipe(args: argparse.Namespace) -> Any:
@@ -134,7 +157,12 @@ def _evaluate(args: argparse.Namespace) -> None:
         "bytes": score.bytes,
         "file_digest": score.digest,
     }
-    _print(args, values, f"{score.network} on {score.dataset}: {100 * metric.value:.2f} % ({score.split}), {score.bytes} bytes")
+    _print(
+        args,
+        values,
+        f"{score.network} on {score.dataset}: {100 * metric.value:.2f} % ({score.split}),"
+        f" {score.bytes} bytes",
+    )
 
 
 def catalog() -> dict[str, Any]:
@@ -147,10 +175,21 @@ def catalog() -> dict[str, Any]:
     for name, network in NETWORKS.items():
         reasons = {d: why_not(name, d) for d in DATASETS}
         params = {
-            d: sum(_product(s) for s in tensor_shapes(architecture_for(name, d)).values()) for d in DATASETS if not reasons[d]
+            d: sum(_product(s) for s in tensor_shapes(architecture_for(name, d)).values())
+            for d in DATASETS
+            if not reasons[d]
         }
-        models.append({"name": name, "about": network.about, "params": params, "not_offered": {d: r for d, r in reasons.items() if r}})
-    datasets = [{"name": n, "shape": list(e.shape), "classes": len(e.classes)} for n, e in DATASETS.items()]
+        models.append(
+            {
+                "name": name,
+                "about": network.about,
+                "params": params,
+                "not_offered": {d: r for d, r in reasons.items() if r},
+            }
+        )
+    datasets = [
+        {"name": n, "shape": list(e.shape), "classes": len(e.classes)} for n, e in DATASETS.items()
+    ]
     listed = [
         {
             "name": name,
@@ -176,7 +215,10 @@ def _list(args: argparse.Namespace) -> None:
         lines.append(f"  {model['name']}: {model['about']}; parameters {model['params']}")
         lines += [f"    not for {d}: {reason}" for d, reason in model["not_offered"].items()]
     lines.append("data sets")
-    lines += [f"  {d['name']}: {'x'.join(map(str, d['shape']))}, {d['classes']} classes" for d in known["datasets"]]
+    lines += [
+        f"  {d['name']}: {'x'.join(map(str, d['shape']))}, {d['classes']} classes"
+        for d in known["datasets"]
+    ]
     lines.append("steps")
     for step in known["steps"]:
         lines.append(f"  {step['name']}: {step['about']}")
@@ -200,7 +242,9 @@ def _baselines(args: argparse.Namespace) -> None:
             checkpoint = store.checkpoint(recipe.digest)
             assert checkpoint is not None and result.test is not None
             predictions = {s: store.predictions(recipe.digest, s) for s in ("validation", "test")}
-            write_zoo(result, {s: p for s, p in predictions.items() if p is not None}, checkpoint, ZOO)
+            write_zoo(
+                result, {s: p for s, p in predictions.items() if p is not None}, checkpoint, ZOO
+            )
         error = 100 * (1 - result.test.value)
         print(f"{recipe.model} on {recipe.dataset}: test error {error:.2f} %", flush=True)
 
@@ -209,9 +253,11 @@ def _show_progress(progress: Any) -> None:
     if progress.epoch:
         e = progress.epoch
         print(
-            f"{progress.label}: epoch {e.epoch}/{e.epochs}, loss {e.loss:.4f}, validation {100 * e.accuracy:.2f} %, "
-            f"{e.bytes} bytes, {progress.seconds_left:.0f} s left", file=sys.stderr, flush=True,
-        )  # fmt: skip
+            f"{progress.label}: epoch {e.epoch}/{e.epochs}, loss {e.loss:.4f}, validation"
+            f" {100 * e.accuracy:.2f} %, {e.bytes} bytes, {progress.seconds_left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _print(args: argparse.Namespace, values: dict[str, Any], text: str) -> None:

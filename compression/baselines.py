@@ -1,4 +1,7 @@
-"""The recipes of the trained networks that ship with the lab, one table. `python -m compression baselines` rebuilds them."""
+"""The recipes of the trained networks that ship with the lab, one table.
+
+`python -m compression baselines` rebuilds them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ TRAINING: dict[tuple[str, str], Train] = {
 
 
 def baseline(model: str, dataset: str, seed: int = 0) -> Recipe:
-    """The recipe of the dense network that everything starts from. Raises NotOffered where there can't be one."""
+    """The recipe of the dense network that everything starts from.
+
+    Raises NotOffered where there can't be one.
+    """
     one_of("model", model, NETWORKS)
     one_of("dataset", dataset, DATASETS)
     reason = why_not(model, dataset)

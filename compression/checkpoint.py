@@ -1,4 +1,6 @@
-"""A network in the middle of its recipe: float weights, masks and levels, exactly, as safetensors (no pickle)."""
+"""A network in the middle of its recipe: float weights, masks and levels, exactly, as safetensors
+(no pickle).
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,16 @@ class Checkpoint:
 
 
 def dumps(checkpoint: Checkpoint) -> bytes:
-    """A safetensors file; its metadata hold recipe, architecture, attachments, history and stages as JSON."""
+    """A safetensors file; its metadata hold recipe, architecture, attachments, history and stages
+    as JSON.
+    """
     model = checkpoint.model
     meta = {
         "recipe": checkpoint.recipe.to_dict(),
         "architecture": asdict(model.architecture),
-        "attachments": {name: [a.kind for a in attachments(layer)] for name, layer in prunable_layers(model)},
+        "attachments": {
+            name: [a.kind for a in attachments(layer)] for name, layer in prunable_layers(model)
+        },
         "history": [asdict(e) for e in checkpoint.history],
         "stages": [asdict(s) for s in checkpoint.stages],
     }
@@ -67,7 +73,11 @@ def _rebuild(meta: dict[str, Any], state: dict[str, Any]) -> Chain:
     for name, layer in prunable_layers(model):
         for i, kind in enumerate(meta["attachments"][name]):
             start = f"{name}.parametrizations.weight.{i}."
-            own = {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
+            own = {
+                key.removeprefix(start): value
+                for key, value in state.items()
+                if key.startswith(start)
+            }
             attach(layer, ATTACHMENTS[kind].from_state(own))
     model.load_state_dict(state)
     return model

@@ -9,7 +9,15 @@ import numpy as np
 import torch
 
 from .entropy import order0_bits
-from .models import Architecture, Attachment, Chain, attachments, build, effective_state, prunable_layers
+from .models import (
+    Architecture,
+    Attachment,
+    Chain,
+    attachments,
+    build,
+    effective_state,
+    prunable_layers,
+)
 from .quantization import FixedPoint, Grid
 
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats
@@ -41,7 +49,10 @@ class CompressedTensor:
         return _decode(self.kind, self.symbols.reshape(self.shape), self.table)
 
     def entropy_bits(self) -> float:
-        """Order-0 entropy of the symbols, in bits; plain numbers count with their bits. Tables are not counted."""
+        """Order-0 entropy of the symbols, in bits; plain numbers count with their bits.
+
+        Tables are not counted.
+        """
         if self.symbols is not None:
             return order0_bits(self.symbols)
         assert self.values is not None
@@ -51,7 +62,7 @@ class CompressedTensor:
         return order0_bits(tops) + 8.0 * lows.size
 
     def nominal_bits(self) -> float:
-        """params x bits, with the bits that the number of different symbols needs; 32 for floats."""
+        """params x bits: those that the number of different symbols needs, 32 for floats."""
         if self.symbols is None:
             return 32.0 * math.prod(self.shape)
         different = len(np.unique(self.symbols))
@@ -62,7 +73,10 @@ ZERO = 256  # symbol of a weight that is exactly +0.0
 
 
 def float_symbols(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split float32 values into symbols and rest. Returns int32 (N,): the top byte, or ZERO; uint8 (nonzero, 3): the rest."""
+    """Split float32 values into symbols and rest.
+
+    Returns int32 (N,): the top byte, or ZERO; uint8 (nonzero, 3): the rest.
+    """
     raw = np.ascontiguousarray(values, dtype="<f4").reshape(-1).view(np.uint8).reshape(-1, 4)
     zero = ~raw.any(1)
     tops = np.where(zero, np.int32(ZERO), raw[:, 3].astype(np.int32))
@@ -88,7 +102,9 @@ def _decode(kind: str, symbols: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CompressedModel:
-    """architecture: how to build the network; dataset: what it was trained on; tensors: in the order of its layers."""
+    """architecture: how to build the network; dataset: what it was trained on; tensors: in the
+    order of its layers.
+    """
 
     architecture: Architecture
     dataset: str
@@ -102,13 +118,17 @@ class CompressedModel:
 
 
 def compress(model: Chain, dataset: str) -> CompressedModel:
-    """Take the network as it is used (masks and levels applied) apart into symbols and tables, without any loss."""
+    """Take the network as it is used (masks and levels applied) apart into symbols and tables,
+    without any loss.
+    """
     by_layer = {name: attachments(layer) for name, layer in prunable_layers(model)}
     tensors = []
     for name, value in effective_state(model).items():
         layer, part = name.rsplit(".", 1)
         array = value.numpy()
-        tensors.append(_weight(name, array, by_layer[layer]) if part == "weight" else _raw(name, array))
+        tensors.append(
+            _weight(name, array, by_layer[layer]) if part == "weight" else _raw(name, array)
+        )
     return CompressedModel(model.architecture, dataset, tuple(tensors))
 
 
@@ -125,7 +145,9 @@ def _raw(name: str, array: np.ndarray) -> CompressedTensor:
 
 
 def _weight(name: str, array: np.ndarray, attached: list[Attachment]) -> CompressedTensor:
-    """The first of the kinds that gives the same bits back: evenly spaced, few values, plain floats."""
+    """The first of the kinds that gives the same bits back: evenly spaced, few values, plain
+    floats.
+    """
     for quantizer in reversed(attached):
         if isinstance(quantizer, Grid | FixedPoint):
             found = _on_grid(name, array, quantizer)
@@ -153,4 +175,6 @@ def _on_grid(name: str, array: np.ndarray, quantizer: Grid | FixedPoint) -> Comp
         return None
     if len(np.unique(symbols)) > MOST_VALUES:
         return None
-    return CompressedTensor(name, array.shape, kind, symbols=symbols.reshape(-1), table=table.copy())
+    return CompressedTensor(
+        name, array.shape, kind, symbols=symbols.reshape(-1), table=table.copy()
+    )

@@ -1,4 +1,6 @@
-"""What a network costs: counts by the lab's conventions. One multiply-add is one MAC; biases are not counted as MACs."""
+"""What a network costs: counts by the lab's conventions. One multiply-add is one MAC; biases are
+not counted as MACs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from .models import Chain, effective_state, prunable_layers
 
 @dataclass(frozen=True)
 class Counts:
-    """params: all numbers; weights: those of layers' matrices, without biases; macs: for one image."""
+    """params: all numbers; weights: matrices of the layers, no biases; macs: for one image."""
 
     params: int
     nonzero_params: int
@@ -42,11 +44,15 @@ def count(model: Chain) -> Counts:
 
 
 def output_places(model: Chain) -> dict[str, int]:
-    """How often each weight of a layer is used for one image: height*width of a convolution's output, 1 for linear."""
+    """How often each weight of a layer is used for one image: height*width of a convolution's
+    output, 1 for linear.
+    """
     places: dict[str, int] = {}
     hooks = [
         layer.register_forward_hook(
-            lambda _, __, out, name=name: places.__setitem__(name, out.shape[2:].numel() if out.dim() == 4 else 1)
+            lambda _, __, out, name=name: places.__setitem__(
+                name, out.shape[2:].numel() if out.dim() == 4 else 1
+            )
         )
         for name, layer in prunable_layers(model)
     ]

@@ -40,7 +40,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """name and shape of a data set, its splits, and the constants that make a network's input of an image."""
+    """name and shape of a data set, its splits, and the constants that make a network's input of an
+    image.
+    """
 
     name: str
     title: str
@@ -59,7 +61,9 @@ class Dataset:
         return channels, height, width
 
     def calibration(self) -> torch.Tensor:
-        """uint8 images (CALIBRATION, channels, height, width) of the training split; labels are not used."""
+        """uint8 images (CALIBRATION, channels, height, width) of the training split; labels are not
+        used.
+        """
         return self.train.images[:CALIBRATION]
 
     def split(self, name: str) -> Split:
@@ -68,7 +72,9 @@ class Dataset:
         ]
 
     def to_input(self, images: torch.Tensor) -> torch.Tensor:
-        """Network input, float32, of uint8 images of the same shape: scaled to 0..1, mean taken away, by the deviation."""
+        """Network input, float32, of uint8 images of the same shape: scaled to 0..1, mean taken
+        away, by the deviation.
+        """
         return images.float().mul_(1 / (self.peak * self.std)).sub_(self.mean / self.std)
 
 
@@ -85,9 +91,15 @@ class _Entry:
 
 
 def read_idx(raw: bytes, dims: int, name: str = "idx") -> np.ndarray:
-    """Array uint8 of an IDX file's bytes (unpacked). dims: how many axes it must have. name: for the error."""
+    """Array uint8 of an IDX file's bytes (unpacked).
+
+    dims: how many axes it must have. name: for the error.
+    """
     if len(raw) < 4 + 4 * dims:
-        raise DataError(f"{name}: an IDX file of {dims} axes has a header of {4 + 4 * dims} bytes, got {len(raw)}")
+        raise DataError(
+            f"{name}: an IDX file of {dims} axes has a header of {4 + 4 * dims} bytes, got"
+            f" {len(raw)}"
+        )
     zero, kind, axes = struct.unpack(">HBB", raw[:4])
     if zero or kind != IDX_TYPE_UINT8 or axes != dims:
         magic = (IDX_TYPE_UINT8 << 8) | dims
@@ -95,7 +107,9 @@ def read_idx(raw: bytes, dims: int, name: str = "idx") -> np.ndarray:
     shape = struct.unpack(f">{dims}I", raw[4 : 4 + 4 * dims])
     wanted = int(np.prod([int(n) for n in shape], dtype=object))
     if wanted != len(raw) - 4 - 4 * dims:
-        raise DataError(f"{name}: shape {shape} needs {wanted} bytes, got {len(raw) - 4 - 4 * dims}")
+        raise DataError(
+            f"{name}: shape {shape} needs {wanted} bytes, got {len(raw) - 4 - 4 * dims}"
+        )
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * dims).reshape(shape)
 
 
@@ -104,9 +118,14 @@ def read_idx_gz(path: Path, dims: int, sha256: str | None = None) -> np.ndarray:
     try:
         packed = path.read_bytes()
     except OSError as e:
-        raise DataError(f"{path.name}: can't be read ({e.strerror}); the data sets lie in assets/data") from None
+        raise DataError(
+            f"{path.name}: can't be read ({e.strerror}); the data sets lie in assets/data"
+        ) from None
     if sha256 and hashlib.sha256(packed).hexdigest() != sha256:
-        raise DataError(f"{path.name}: its checksum is not the one in SHA256SUMS; the file is damaged or another one")
+        raise DataError(
+            f"{path.name}: its checksum is not the one in SHA256SUMS; the file is damaged or"
+            " another one"
+        )
     try:
         with gzip.GzipFile(fileobj=_bytes_io(packed)) as f:
             raw = f.read(IDX_MAX_BYTES + 1)
@@ -133,7 +152,8 @@ def _read_idx_folder(name: str) -> tuple[Split, Split]:
     def one(part: str) -> Split:
         files = [f"{name}/{part}-images-idx3-ubyte.gz", f"{name}/{part}-labels-idx1-ubyte.gz"]
         images, labels = (
-            read_idx_gz(ASSETS / "data" / f, dims, _checksums()[f]) for f, dims in zip(files, (3, 1), strict=True)
+            read_idx_gz(ASSETS / "data" / f, dims, _checksums()[f])
+            for f, dims in zip(files, (3, 1), strict=True)
         )
         if len(images) != len(labels):
             raise DataError(f"{name}/{part}: {len(images)} images, {len(labels)} labels")
@@ -158,18 +178,32 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
 
 _FIGURES = tuple("0123456789")
 _CLOTHES = (
-    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
-)  # fmt: skip
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 DATASETS: dict[str, _Entry] = {
     "digits": _Entry("Digits 8×8", (1, 8, 8), _FIGURES, 0.3053, 0.3763, 16.0, _read_digits, 180),
     "mnist": _Entry("MNIST", (1, 28, 28), _FIGURES, 0.1307, 0.3081, 255.0, _read_idx_folder, 5_000),
-    "fashion_mnist": _Entry("Fashion-MNIST", (1, 28, 28), _CLOTHES, 0.2860, 0.3530, 255.0, _read_idx_folder, 5_000),
+    "fashion_mnist": _Entry(
+        "Fashion-MNIST", (1, 28, 28), _CLOTHES, 0.2860, 0.3530, 255.0, _read_idx_folder, 5_000
+    ),
 }
 
 
 @lru_cache(maxsize=4)
 def load(name: str) -> Dataset:
-    """The data set of this name, read once per process. Raises DataError where its files are missing or damaged."""
+    """The data set of this name, read once per process.
+
+    Raises DataError where its files are missing or damaged.
+    """
     entry = DATASETS[one_of("dataset", name, DATASETS)]
     everything, test = entry.read(name)
     order = torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(everything)))
@@ -178,4 +212,4 @@ def load(name: str) -> Dataset:
     validation = Split(everything.images[held], everything.labels[held])
     return Dataset(
         name, entry.title, entry.classes, entry.mean, entry.std, entry.peak, train, validation, test
-    )  # fmt: skip
+    )

@@ -1,4 +1,6 @@
-"""Symbols to bits and back: one static model per tensor, range coding by constriction. See docs/format.md."""
+"""Symbols to bits and back: one static model per tensor, range coding by constriction. See
+docs/format.md.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,16 @@ from .errors import FormatError
 
 _Categorical = constriction.stream.model.Categorical
 _queue = constriction.stream.queue
-FREQUENCIES = np.rint(np.exp2(np.arange(256) / 8)).astype(np.float64)  # what one byte says: a count, to 1/8 octave
+FREQUENCIES = np.rint(np.exp2(np.arange(256) / 8)).astype(
+    np.float64
+)  # what one byte says: a count, to 1/8 octave
 
 
 def order0_bits(symbols: np.ndarray) -> float:
-    """Entropy of integer symbols times their number. symbols: int array of any shape. Returns bits, 0.0 if empty."""
+    """Entropy of integer symbols times their number.
+
+    symbols: int array of any shape. Returns bits, 0.0 if empty.
+    """
     if not symbols.size:
         return 0.0
     counts = np.unique(symbols, return_counts=True)[1]
@@ -21,14 +28,19 @@ def order0_bits(symbols: np.ndarray) -> float:
 
 
 def frequency_codes(counts: np.ndarray) -> np.ndarray:
-    """The byte that stands for each count. counts: int, at least 1, below 2**31. Returns uint8, same shape."""
+    """The byte that stands for each count.
+
+    counts: int, at least 1, below 2**31. Returns uint8, same shape.
+    """
     return np.rint(8 * np.log2(counts)).astype(np.uint8)
 
 
 def encode(indices: np.ndarray, codes: np.ndarray) -> bytes:
-    """Bits of symbols. indices: int (N,), 0 to len(codes) - 1; codes: uint8, as from `frequency_codes`.
+    """Bits of symbols. indices: int (N,), 0 to len(codes) - 1; codes: uint8, as from
+    `frequency_codes`.
 
-    Returns a whole number of 32-bit little-endian words; nothing at all for an alphabet of one symbol.
+    Returns a whole number of 32-bit little-endian words; nothing at all for an alphabet of one
+    symbol.
     """
     if len(codes) < 2 or not len(indices):
         return b""
@@ -38,7 +50,10 @@ def encode(indices: np.ndarray, codes: np.ndarray) -> bytes:
 
 
 def decode(data: bytes, codes: np.ndarray, n: int) -> np.ndarray:
-    """n symbols, int32 (n,), of the bytes that `encode` gave. Raises FormatError where they can't be that."""
+    """n symbols, int32 (n,), of the bytes that `encode` gave.
+
+    Raises FormatError where they can't be that.
+    """
     if len(codes) < 2 or not n:
         if data:
             raise FormatError("a tensor with one symbol has no coded bytes, but there are some")

@@ -1,8 +1,10 @@
-"""What can go wrong, as a tree. Every error of this library is a CompressionError with one clear sentence.
+"""What can go wrong, as a tree. Every error of this library is a CompressionError with one clear
+sentence.
 
 CompressionError
 ├── InvalidInput       a name, knob, recipe, link or setting that is not allowed
-│   └── NotOffered     a combination that is well formed but that the lab does not offer, with the reason
+│   └── NotOffered     a combination that is well formed but that the lab does not offer, with the
+reason
 ├── DataError          a data set that is missing, damaged or not what it says it is
 ├── FormatError        a .nnz or checkpoint file that is damaged, cut short or of an unknown version
 ├── StoreError         the store can't be opened, read or written

@@ -1,4 +1,6 @@
-"""Scoring: what a network answers on a split, and with which certainty the share of right answers is known."""
+"""Scoring: what a network answers on a split, and with which certainty the share of right answers
+is known.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Z95 = 1.959963984540054
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch with one thread inside, so that sums are taken in the same order on every machine with the same CPU."""
+    """Run torch with one thread inside, so that sums are taken in the same order on every machine
+    with the same CPU.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -29,7 +33,10 @@ def one_thread() -> Iterator[None]:
 
 
 def predict(model: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:
-    """Class that the network answers for each image. Returns uint8 (N,); NaN logits answer class 0."""
+    """Class that the network answers for each image.
+
+    Returns uint8 (N,); NaN logits answer class 0.
+    """
     was_training = model.training
     model.eval()
     answers = []
@@ -57,17 +64,25 @@ def wilson(correct: int, total: int) -> Metric:
 
 
 def mcnemar(only_before: int, only_after: int) -> float:
-    """Two-sided exact p-value that as many images were lost as were won by chance [McNemar, 1947]. Counts >= 0."""
+    """Two-sided exact p-value that as many images were lost as were won by chance [McNemar, 1947].
+
+    Counts >= 0.
+    """
     n, k = only_before + only_after, min(only_before, only_after)
     if n == 0:
         return 1.0
     log_half = -n * math.log(2)
-    terms = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) + log_half for i in range(k + 1)]
+    terms = [
+        math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) + log_half
+        for i in range(k + 1)
+    ]
     return min(1.0, 2 * math.fsum(map(math.exp, terms)))
 
 
 def change(before: np.ndarray, after: np.ndarray) -> Change:
-    """Paired difference of two verdicts (bool (N,), the same images), normal 95 % interval, McNemar's p-value."""
+    """Paired difference of two verdicts (bool (N,), the same images), normal 95 % interval,
+    McNemar's p-value.
+    """
     n = len(before)
     lost, won = int((before & ~after).sum()), int((after & ~before).sum())
     difference = (won - lost) / n
@@ -76,7 +91,9 @@ def change(before: np.ndarray, after: np.ndarray) -> Change:
 
 
 def accuracy(predictions: np.ndarray, split: Split, before: np.ndarray | None = None) -> Accuracy:
-    """Accuracy of predictions (uint8 (N,)) with interval and per class; against the baseline's predictions, if given."""
+    """Accuracy of predictions (uint8 (N,)) with interval and per class; against the baseline's
+    predictions, if given.
+    """
     labels = split.labels.numpy()
     right = predictions == labels
     total = np.bincount(labels)

@@ -1,6 +1,8 @@
-"""Running things: the live lane answers sliders, the batch lane trains. Only this module knows dask.
+"""Running things: the live lane answers sliders, the batch lane trains. Only this module knows
+dask.
 
-Live: a page says what it wants now (`want`); that replaces what it wanted before, so a setting that the hand has left
+Live: a page says what it wants now (`want`); that replaces what it wanted before, so a setting that
+the hand has left
 is never computed. People take turns; among one's wishes the first is the most urgent.
 Batch: `submit` starts a job, one per recipe digest; whoever asks the same question attaches to it.
 """
@@ -49,7 +51,10 @@ class Ask:
 
 @dataclass
 class Job:
-    """A run in the batch lane, as this process sees it. state: queued, running, done, cancelled or failed."""
+    """A run in the batch lane, as this process sees it.
+
+    state: queued, running, done, cancelled or failed.
+    """
 
     recipe: Recipe
     state: str = "queued"
@@ -96,7 +101,8 @@ class Engine(ABC):
         self._failures: OrderedDict[str, str] = OrderedDict()
         self._changed = threading.Condition(threading.RLock())
 
-    # results ---------------------------------------------------------------------------------------------------
+    # results --------------------------------------------------------------------------------------
+    # -------------
 
     def result(self, ask: Ask) -> Result | None:
         """The result if it is known, from memory or from the store."""
@@ -138,18 +144,28 @@ class Engine(ABC):
                 self._failures.popitem(last=False)
             self._changed.notify_all()
 
-    # batch lane ------------------------------------------------------------------------------------------------
+    # batch lane -----------------------------------------------------------------------------------
+    # -------------
 
     def submit(self, recipe: Recipe, owner: str) -> Job:
-        """Start a job, or attach to the one that runs already. Raises JobError when too many are waiting."""
+        """Start a job, or attach to the one that runs already.
+
+        Raises JobError when too many are waiting.
+        """
         with self._changed:
             job = self.jobs.get(recipe.digest)
             if job is None or not job.live:
                 waiting = [j for j in self.jobs.values() if j.live]
                 if sum(owner in j.seen for j in waiting) >= self.limits.queue_per_person:
-                    raise JobError(f"{self.limits.queue_per_person} of your jobs are running or waiting; cancel one, or wait for it")
+                    raise JobError(
+                        f"{self.limits.queue_per_person} of your jobs are running or waiting;"
+                        " cancel one, or wait for it"
+                    )
                 if len(waiting) >= self.limits.queue_total:
-                    raise JobError(f"the queue is full: {self.limits.queue_total} jobs of all people together; try again later")
+                    raise JobError(
+                        f"the queue is full: {self.limits.queue_total} jobs of all people together;"
+                        " try again later"
+                    )
                 job = self.jobs[recipe.digest] = Job(recipe)
                 self._forget_old_jobs()
                 start = True
@@ -177,7 +193,10 @@ class Engine(ABC):
         return sum(j.live and j.created < job.created for j in list(self.jobs.values()))
 
     def cancel(self, digest: str, owner: str) -> bool:
-        """Stop a job and keep nothing of it. False: others look at it too, so it goes on without this person."""
+        """Stop a job and keep nothing of it.
+
+        False: others look at it too, so it goes on without this person.
+        """
         job = self.jobs.get(digest)
         if job is None or not job.live:
             return True
@@ -192,15 +211,16 @@ class Engine(ABC):
         for digest in ended[:-200]:
             del self.jobs[digest]
 
-    # what an engine adds ---------------------------------------------------------------------------------------
+    # what an engine adds
+    # ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def want(self, owner: str, asks: Sequence[Ask]) -> None:
-        """What this person wants to know now, the most urgent first; replaces all earlier wishes."""
+        """What this person wants to know now, most urgent first; replaces earlier wishes."""
 
     @abstractmethod
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the function gives for the arguments and the store, computed in the live lane, now."""
+        """What the function gives for the arguments and the store, from the live lane, now."""
 
     @abstractmethod
     def _start(self, job: Job) -> None: ...
@@ -212,8 +232,12 @@ class Engine(ABC):
         """The .nnz file of a recipe whose training is stored."""
         return self._call(nnz_file, recipe)
 
-    def compare(self, before: str, after: str, dataset: str, split: str = "validation") -> Change | None:
-        """Paired difference of two stored runs, by their digests; None where one was not scored on the split."""
+    def compare(
+        self, before: str, after: str, dataset: str, split: str = "validation"
+    ) -> Change | None:
+        """Paired difference of two stored runs, by their digests; None where one was not scored on
+        the split.
+        """
         return self._call(compare, before, after, dataset, split)
 
     @property
@@ -221,6 +245,7 @@ class Engine(ABC):
         """Whether the workers are there."""
         return True
 
+    @abstractmethod
     def close(self) -> None:
         """Stop the workers."""
 
@@ -242,7 +267,9 @@ class InlineEngine(Engine):
     def _start(self, job: Job) -> None:
         stopped = lambda: job.state == "cancelled"  # noqa: E731
         try:
-            run(job.recipe, self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped)
+            run(
+                job.recipe, self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped
+            )
             job.put({"kind": "done"})
         except Cancelled:
             job.put({"kind": "cancelled"})
@@ -252,16 +279,25 @@ class InlineEngine(Engine):
     def _stop(self, job: Job) -> None:
         job.state = "cancelled"
 
+    def close(self) -> None:
+        return None
+
 
 def measure(ask: Ask, store: Store) -> Result:
-    """What the live lane does for one wish. Raises JobError for a recipe that would have to train."""
+    """What the live lane does for one wish.
+
+    Raises JobError for a recipe that would have to train.
+    """
     if missing_training(ask.recipe, store):
         raise JobError(f"{ask.recipe.label}: has to be trained first, which the sliders do not do")
     return run(ask.recipe, store, split=ask.split, keep=False)
 
 
 class DaskEngine(Engine):
-    """Workers in processes of their own, or a cluster at the scheduler's address. Starts in the background."""
+    """Workers in processes of their own, or a cluster at the scheduler's address.
+
+    Starts in the background.
+    """
 
     def __init__(self, store: Store, limits: Settings | None = None) -> None:
         super().__init__(store, limits)
@@ -275,14 +311,17 @@ class DaskEngine(Engine):
         self.trouble = ""
         from distributed.gc import enable_gc_diagnosis
 
-        enable_gc_diagnosis()  # now, while nothing is being collected: dask does it in the middle of a collection, and trips
+        # now, while nothing is being collected: dask does it in the middle of a collection, and
+        # trips
+        enable_gc_diagnosis()
         threading.Thread(target=self._connect, name="engine", daemon=True).start()
 
     @property
     def ready(self) -> bool:
         return self._client is not None
 
-    # workers ---------------------------------------------------------------------------------------------------
+    # workers --------------------------------------------------------------------------------------
+    # -------------
 
     def _connect(self) -> None:
         import dask
@@ -290,7 +329,9 @@ class DaskEngine(Engine):
 
         dask.config.set(
             {
-                "distributed.scheduler.allowed-failures": 0,  # the default runs a job again, silently, when it died
+                "distributed.scheduler.allowed-failures": (
+                    0
+                ),  # the default runs a job again, silently, when it died
                 "distributed.comm.timeouts.connect": "10s",
                 "distributed.worker.daemon": True,
             }
@@ -299,7 +340,9 @@ class DaskEngine(Engine):
         try:
             if not self.limits.scheduler:
                 self._cluster = _local_cluster(self.limits)
-            client = Client(self.limits.scheduler or self._cluster, set_as_default=False, timeout="10s")
+            client = Client(
+                self.limits.scheduler or self._cluster, set_as_default=False, timeout="10s"
+            )
             client.register_plugin(_warm_plugin())
         except (OSError, TimeoutError, ValueError) as e:
             self.trouble = f"the workers can't be reached: {e}"
@@ -331,7 +374,8 @@ class DaskEngine(Engine):
         except (OSError, TimeoutError, RuntimeError) as e:
             log.warning("closing the workers: %s", e)
 
-    # live lane -------------------------------------------------------------------------------------------------
+    # live lane ------------------------------------------------------------------------------------
+    # -------------
 
     def want(self, owner: str, asks: Sequence[Ask]) -> None:
         open_ = [a for a in asks if a.key not in self._failures and self.result(a) is None]
@@ -371,7 +415,12 @@ class DaskEngine(Engine):
                     return
                 self._computing.add(ask.key)
             future = client.submit(
-                _measure_on_worker, ask, key=f"live-{uuid.uuid4().hex}", pure=False, priority=10, **self._lane("live")
+                _measure_on_worker,
+                ask,
+                key=f"live-{uuid.uuid4().hex}",
+                pure=False,
+                priority=10,
+                **self._lane("live"),
             )
             future.add_done_callback(lambda f, ask=ask: self._arrived(ask, f))
 
@@ -381,7 +430,9 @@ class DaskEngine(Engine):
                 self._remember(ask, future.result(timeout=5))
             elif future.status == "error":
                 error = future.exception(timeout=5)
-                self._note_failure(ask, str(error) if isinstance(error, CompressionError) else WORKER_DIED)
+                self._note_failure(
+                    ask, str(error) if isinstance(error, CompressionError) else WORKER_DIED
+                )
         except (OSError, TimeoutError) as e:
             self._note_failure(ask, str(e))
         finally:
@@ -395,12 +446,18 @@ class DaskEngine(Engine):
         if client is None:
             raise JobError("the workers are still starting; try again in a few seconds")
         future = client.submit(
-            _call_on_worker, function, arguments, key=f"call-{uuid.uuid4().hex}", pure=False, priority=20,
+            _call_on_worker,
+            function,
+            arguments,
+            key=f"call-{uuid.uuid4().hex}",
+            pure=False,
+            priority=20,
             **self._lane("live"),
-        )  # fmt: skip
+        )
         return future.result(timeout=60)
 
-    # batch lane ------------------------------------------------------------------------------------------------
+    # batch lane -----------------------------------------------------------------------------------
+    # -------------
 
     def _start(self, job: Job) -> None:
         client = self._client
@@ -409,7 +466,14 @@ class DaskEngine(Engine):
         run_id = f"{job.digest}-{uuid.uuid4().hex[:8]}"
         job.run_id = run_id  # type: ignore[attr-defined]
         client.subscribe_topic(run_id, lambda event: self._event(job, event[1]))
-        future = client.submit(_run_on_worker, job.recipe, run_id, key=f"batch-{run_id}", pure=False, **self._lane("batch"))
+        future = client.submit(
+            _run_on_worker,
+            job.recipe,
+            run_id,
+            key=f"batch-{run_id}",
+            pure=False,
+            **self._lane("batch"),
+        )
         job.future = future  # type: ignore[attr-defined]
         future.add_done_callback(lambda f: self._ended(job, f))
 
@@ -445,12 +509,34 @@ def _local_cluster(limits: Settings) -> SpecCluster:
     from distributed import Nanny, Scheduler, SpecCluster
 
     def worker(lane: str) -> dict[str, Any]:
-        options = {"nthreads": 1, "resources": {lane: 1}, "memory_limit": 0, "host": "127.0.0.1", "silence_logs": logging.ERROR}
-        return {"cls": Nanny, "options": {**options, "dashboard": False, "dashboard_address": "127.0.0.1:0", "death_timeout": 30}}
+        options = {
+            "nthreads": 1,
+            "resources": {lane: 1},
+            "memory_limit": 0,
+            "host": "127.0.0.1",
+            "silence_logs": logging.ERROR,
+        }
+        return {
+            "cls": Nanny,
+            "options": {
+                **options,
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",
+                "death_timeout": 30,
+            },
+        }
 
     lanes = {f"live-{i}": worker("live") for i in range(limits.live_workers)}
     lanes |= {f"batch-{i}": worker("batch") for i in range(limits.batch_workers)}
-    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"}}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {
+            "host": "127.0.0.1",
+            "port": 0,
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",
+        },
+    }
     return SpecCluster(scheduler=scheduler, workers=lanes, silence_logs=logging.ERROR, name="lab")
 
 
@@ -458,7 +544,9 @@ def _warm_plugin() -> Any:
     from distributed import WorkerPlugin
 
     class Warm(WorkerPlugin):
-        """Torch and the first optimizer cost seconds: pay them before the first click. Training yields to sliders."""
+        """Torch and the first optimizer cost seconds: pay them before the first click. Training
+        yields to sliders.
+        """
 
         name = "warm"
 

@@ -1,4 +1,5 @@
-"""The networks, one table. Each is a chain of named layers; `width` is the share of hidden units that it keeps.
+"""The networks, one table. Each is a chain of named layers; `width` is the share of hidden units
+that it keeps.
 
 An `Architecture` says everything that is needed to build a network again: it travels with the file.
 """
@@ -22,7 +23,9 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Architecture:
-    """network: name in NETWORKS; shape: input (channels, height, width); classes: outputs; hidden: units per layer."""
+    """network: name in NETWORKS; shape: input (channels, height, width); classes: outputs; hidden:
+    units per layer.
+    """
 
     network: str
     shape: Shape
@@ -31,7 +34,9 @@ class Architecture:
 
 
 class Chain(nn.Sequential):
-    """A network of the zoo: named layers, one after the other. Input float32 (N, *shape), output logits (N, classes)."""
+    """A network of the zoo: named layers, one after the other. Input float32 (N, *shape), output
+    logits (N, classes).
+    """
 
     def __init__(self, layers: list[tuple[str, nn.Module]], architecture: Architecture) -> None:
         super().__init__(OrderedDict(layers))
@@ -40,7 +45,9 @@ class Chain(nn.Sequential):
 
 @dataclass(frozen=True)
 class Network:
-    """id: number in the file format, never changed; hidden: units or channels per hidden layer at width 1."""
+    """id: number in the file format, never changed; hidden: units or channels per hidden layer at
+    width 1.
+    """
 
     id: int
     title: str
@@ -100,25 +107,42 @@ def _net(a: Architecture) -> list[tuple[str, nn.Module]]:
 def _at_least(side: int, why: str) -> Callable[[Shape], str]:
     def reason(shape: Shape) -> str:
         small = min(shape[1:]) < side
-        return f"needs images of {side}×{side} pixels or more ({why}), these have {shape[1]}×{shape[2]}" if small else ""
+        return (
+            f"needs images of {side}×{side} pixels or more ({why}), these have"
+            f" {shape[1]}×{shape[2]}"
+            if small
+            else ""
+        )
 
     return reason
 
 
 NETWORKS: dict[str, Network] = {
     "lenet_300_100": Network(
-        1, "LeNet-300-100", "two hidden layers, fully connected [LeCun et al., 1998]",
-        (300, 100), _lenet_300_100, _at_least(1, "any image"),
+        1,
+        "LeNet-300-100",
+        "two hidden layers, fully connected [LeCun et al., 1998]",
+        (300, 100),
+        _lenet_300_100,
+        _at_least(1, "any image"),
     ),
     "lenet5": Network(
-        2, "LeNet-5", "two 5×5 convolutions, the Caffe variant of [LeCun et al., 1998]",
-        (20, 50, 500), _lenet5, _at_least(16, "two 5×5 convolutions, each followed by 2×2 pooling"),
+        2,
+        "LeNet-5",
+        "two 5×5 convolutions, the Caffe variant of [LeCun et al., 1998]",
+        (20, 50, 500),
+        _lenet5,
+        _at_least(16, "two 5×5 convolutions, each followed by 2×2 pooling"),
     ),
     "net": Network(
-        3, "Net", "two padded 3×3 convolutions with ReLU and pooling, the usual teaching network",
-        (32, 64, 100), _net, _at_least(4, "two 2×2 poolings"),
+        3,
+        "Net",
+        "two padded 3×3 convolutions with ReLU and pooling, the usual teaching network",
+        (32, 64, 100),
+        _net,
+        _at_least(4, "two 2×2 poolings"),
     ),
-}  # fmt: skip
+}
 
 
 def architecture(model: str, shape: Shape, classes: int, width: float = 1.0) -> Architecture:
@@ -130,7 +154,9 @@ def architecture(model: str, shape: Shape, classes: int, width: float = 1.0) -> 
     reason = network.is_offered(shape)
     if reason:
         raise NotOffered(f"{model} {reason}")
-    return Architecture(model, shape, classes, tuple(max(1, round(width * n)) for n in network.hidden))
+    return Architecture(
+        model, shape, classes, tuple(max(1, round(width * n)) for n in network.hidden)
+    )
 
 
 def architecture_for(model: str, dataset: str, width: float = 1.0) -> Architecture:
@@ -145,7 +171,9 @@ def why_not(model: str, dataset: str) -> str:
 
 
 def build(a: Architecture, seed: int = 0) -> Chain:
-    """The network with random weights (PyTorch's default initialization) drawn from this seed alone."""
+    """The network with random weights (PyTorch's default initialization) drawn from this seed
+    alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Chain(NETWORKS[a.network].layers(a), a)
@@ -159,9 +187,11 @@ def prunable_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv
 
 
 class Attachment(nn.Module):
-    """What a step attached to a weight: `forward` takes the stored weight and gives the one that the network uses.
+    """What a step attached to a weight: `forward` takes the stored weight and gives the one that
+    the network uses.
 
-    `kind` names the class in checkpoints. Buffers and parameters are all its state; `from_state` builds it from them.
+    `kind` names the class in checkpoints. Buffers and parameters are all its state; `from_state`
+    builds it from them.
     """
 
     kind: str
@@ -193,7 +223,9 @@ def attachments(layer: nn.Module) -> list[Attachment]:
 
 
 def effective_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Tensors by name as the network uses them (masks and levels applied), float32, detached, in a fixed order."""
+    """Tensors by name as the network uses them (masks and levels applied), float32, detached, in a
+    fixed order.
+    """
     with torch.no_grad():
         return {
             f"{name}.{part}": value.detach()

@@ -1,4 +1,5 @@
-"""run(recipe) -> Result: compress, write the file, read it back, rebuild the network, score that one.
+"""run(recipe) -> Result: compress, write the file, read it back, rebuild the network, score that
+one.
 
 The longest prefix of the recipe whose checkpoint is stored is not run again.
 """
@@ -29,7 +30,10 @@ from .training import Context, Report
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. done: 0..1 of all its training; seconds_left: estimated; epoch: only when one has just ended."""
+    """Where a run is.
+
+    done: 0..1 of all its training; seconds_left: estimated; epoch: only when one has just ended.
+    """
 
     step: int
     label: str
@@ -53,8 +57,10 @@ def run(
 ) -> Result:
     """The result of a recipe, from the store if it is there.
 
-    split: `validation` scores only that, `test` both. keep: store the file too and count the run as kept.
-    listen: called during training. stopped: asked between training steps; True raises Cancelled, nothing is kept.
+    split: `validation` scores only that, `test` both. keep: store the file too and count the run as
+    kept.
+    listen: called during training. stopped: asked between training steps; True raises Cancelled,
+    nothing is kept.
     Raises NotOffered or InvalidInput before anything is run.
     """
     store = store or Store()
@@ -74,7 +80,9 @@ def run(
         result, predictions = found, {}
     else:
         predictions = {s: predict(model, data, data.split(s)) for s in splits}
-        result = _result(recipe, reached, compressed, model, file, parts, predictions, data, store, start)
+        result = _result(
+            recipe, reached, compressed, model, file, parts, predictions, data, store, start
+        )
     if stopped():
         raise Cancelled("stopped on request")
     if keep:
@@ -84,12 +92,16 @@ def run(
 
 
 def nnz_file(recipe: Recipe, store: Store) -> bytes:
-    """The .nnz file of a recipe: as stored, or made again without scoring. The training of the recipe must be stored."""
+    """The .nnz file of a recipe: as stored, or made again without scoring. The training of the
+    recipe must be stored.
+    """
     kept = store.file(recipe.digest)
     if kept is not None:
         return kept
     data = load(recipe.dataset)
-    reached = _apply_rest(recipe, _longest_prefix(recipe, store), data, store, lambda p: None, lambda: False)
+    reached = _apply_rest(
+        recipe, _longest_prefix(recipe, store), data, store, lambda p: None, lambda: False
+    )
     return storage.dumps(compress(reached.model, recipe.dataset))
 
 
@@ -106,21 +118,29 @@ class FileScore:
 
 
 def evaluate_file(data: bytes, dataset: str | None = None, split: str = "test") -> FileScore:
-    """Score the network of a .nnz file. dataset: by default the one that the file names. Raises FormatError."""
+    """Score the network of a .nnz file.
+
+    dataset: by default the one that the file names. Raises FormatError.
+    """
     compressed = storage.loads(data)
     name = dataset or compressed.dataset
     samples = load(name)
     if samples.shape != compressed.architecture.shape:
         raise NotOffered(
-            f"the network of this file takes images of shape {compressed.architecture.shape}, {name} has {samples.shape}"
+            f"the network of this file takes images of shape {compressed.architecture.shape},"
+            f" {name} has {samples.shape}"
         )
     chosen = samples.split(split)
     score = accuracy(predict(decompress(compressed), samples, chosen), chosen)
-    return FileScore(compressed.architecture.network, name, split, score, len(data), storage.file_digest(data))
+    return FileScore(
+        compressed.architecture.network, name, split, score, len(data), storage.file_digest(data)
+    )
 
 
 def compare(before: str, after: str, dataset: str, split: str, store: Store) -> Change | None:
-    """Paired difference of two stored runs (digests) on the same images; None where one was not scored on the split."""
+    """Paired difference of two stored runs (digests) on the same images; None where one was not
+    scored on the split.
+    """
     first, second = store.predictions(before, split), store.predictions(after, split)
     if first is None or second is None:
         return None
@@ -129,7 +149,9 @@ def compare(before: str, after: str, dataset: str, split: str, store: Store) -> 
 
 
 def missing_training(recipe: Recipe, store: Store) -> tuple[int, ...]:
-    """Places of the training steps that a run of this recipe would have to do; empty: it can run live."""
+    """Places of the training steps that a run of this recipe would have to do; empty: it can run
+    live.
+    """
     for prefix in recipe.prefixes():
         if store.has_checkpoint(prefix.digest):
             done = len(prefix.steps)
@@ -151,7 +173,12 @@ def _longest_prefix(recipe: Recipe, store: Store) -> Checkpoint:
 
 
 def _apply_rest(
-    recipe: Recipe, start: Checkpoint, data: Dataset, store: Store, listen: Listen, stopped: Callable[[], bool]
+    recipe: Recipe,
+    start: Checkpoint,
+    data: Dataset,
+    store: Store,
+    listen: Listen,
+    stopped: Callable[[], bool],
 ) -> Checkpoint:
     """Apply the steps behind the checkpoint; store one behind each step that trains."""
     model, history, stages = start.model, list(start.history), list(start.stages)
@@ -173,8 +200,11 @@ def _apply_rest(
 def _listener(
     recipe: Recipe, first: int, place: int, data: Dataset, history: list[Epoch], listen: Listen
 ) -> Callable[[Report], None]:
-    """Turn a step's reports into the progress of the whole run; measure at the end of each epoch."""
-    epochs = [getattr(s, "epochs", 0) if i >= first and s.is_training else 0 for i, s in enumerate(recipe.steps)]
+    """Turn a step's reports into the progress of the whole run; measure after each epoch."""
+    epochs = [
+        getattr(s, "epochs", 0) if i >= first and s.is_training else 0
+        for i, s in enumerate(recipe.steps)
+    ]
     before, total = sum(epochs[:place]), max(1, sum(epochs))
 
     def report(r: Report) -> None:
@@ -183,7 +213,9 @@ def _listener(
             assert isinstance(r.model, Chain)
             right = predict(r.model, data, data.validation) == data.validation.labels.numpy()
             size = len(storage.dumps(compress(r.model, recipe.dataset)))
-            epoch = Epoch(place, r.epoch, r.epochs, r.loss, float(right.mean()), size, round(r.seconds, 2))
+            epoch = Epoch(
+                place, r.epoch, r.epochs, r.loss, float(right.mean()), size, round(r.seconds, 2)
+            )
             history.append(epoch)
         done = before + r.done * r.epochs
         left = r.seconds / (r.done * r.epochs) * (total - done)
@@ -210,16 +242,22 @@ def _result(
     counts = count(model)
     before: dict[str, np.ndarray | None] = {s: None for s in predictions}
     if dense != recipe:
-        base = run(dense, store, split="test" if "test" in predictions else "validation", keep=False)
+        base = run(
+            dense, store, split="test" if "test" in predictions else "validation", keep=False
+        )
         reference = base.baseline
         before = {s: store.predictions(dense.digest, s) for s in predictions}
     scores = {s: accuracy(predictions[s], data.split(s), before[s]) for s in predictions}
     test = scores.get("test")
     if dense == recipe:
         reference = Baseline(
-            recipe.digest, len(framework), counts.weights, counts.macs,
-            scores["validation"].value, test.value if test else None,
-        )  # fmt: skip
+            recipe.digest,
+            len(framework),
+            counts.weights,
+            counts.macs,
+            scores["validation"].value,
+            test.value if test else None,
+        )
     cost = Cost(
         bytes=len(file),
         fp32_bytes=len(framework),
@@ -231,5 +269,12 @@ def _result(
         stages=reached.stages,
     )
     return Result(
-        recipe, cost, scores["validation"], test, reference, reached.history, storage.file_digest(file), round(seconds, 3)
+        recipe,
+        cost,
+        scores["validation"],
+        test,
+        reference,
+        reached.history,
+        storage.file_digest(file),
+        round(seconds, 3),
     )

@@ -34,17 +34,22 @@ def mask_k_largest(W: torch.Tensor, K: int) -> torch.Tensor:
 
 
 def keep_k_largest(W: torch.Tensor, K: int) -> torch.Tensor:
-    """W_pruned: the K largest weights in size stay, all others are zero. W: any shape; K: 0 to W.numel()."""
+    """W_pruned: the K largest weights in size stay, all others are zero. W: any shape; K: 0 to
+    W.numel().
+    """
     return apply_mask(W, mask_k_largest(W, K))
 
 
 def apply_mask(W: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """W * mask, with a plain zero (never -0.0) where the mask is False; no gradient passes there."""
+    """W * mask, with a plain zero (never -0.0) where the mask is False; no gradient there."""
     return torch.where(mask, W, torch.zeros((), dtype=W.dtype))
 
 
 def mask_k_random(W: torch.Tensor, K: int, generator: torch.Generator) -> torch.Tensor:
-    """K weights chosen by chance among those that are not zero yet. Returns bool, True exactly K times."""
+    """K weights chosen by chance among those that are not zero yet.
+
+    Returns bool, True exactly K times.
+    """
     score = torch.rand(W.shape, generator=generator) + 1
     return mask_k_largest(torch.where(W != 0, score, 0.5 * (score - 1)), K)
 
@@ -68,10 +73,16 @@ class Pruned(Attachment):
         return cls(state["mask"])
 
 
-def prune(model: nn.Module, sparsity: float, scope: str, mask_of: Callable[[torch.Tensor, int], torch.Tensor]) -> None:
+def prune(
+    model: nn.Module,
+    sparsity: float,
+    scope: str,
+    mask_of: Callable[[torch.Tensor, int], torch.Tensor],
+) -> None:
     """Attach masks that keep a share of 1 - sparsity of all weights; mask_of(W, K) decides which.
 
-    scope: `layer` keeps that share of each layer, `global` compares the weights of all layers with each other.
+    scope: `layer` keeps that share of each layer, `global` compares the weights of all layers with
+    each other.
     """
     layers = [layer for _, layer in prunable_layers(model)]
     weights = [layer.weight.detach() for layer in layers]
@@ -96,14 +107,18 @@ class MagnitudePruning(Step):
     reference: ClassVar[str] = "Han et al., 2015, arXiv:1506.02626"
 
     sparsity: float = knob(0.9, low=0.0, high=0.99, grain=0.01, help="share of weights set to zero")
-    scope: str = choice("global", options=SCOPES, help="compare the weights of all layers, or of each layer alone")
+    scope: str = choice(
+        "global", options=SCOPES, help="compare the weights of all layers, or of each layer alone"
+    )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         prune(model, self.sparsity, self.scope, mask_k_largest)
         return model
 
     def label(self) -> str:
-        return f"prune {100 * self.sparsity:.0f} %" + (" per layer" if self.scope == "layer" else "")
+        return f"prune {100 * self.sparsity:.0f} %" + (
+            " per layer" if self.scope == "layer" else ""
+        )
 
 
 @register
@@ -117,11 +132,15 @@ class RandomPruning(Step):
     reference: ClassVar[str] = "the reference line of Blalock et al., 2020, arXiv:2003.03033"
 
     sparsity: float = knob(0.9, low=0.0, high=0.99, grain=0.01, help="share of weights set to zero")
-    scope: str = choice("global", options=SCOPES, help="draw from all layers together, or from each layer alone")
+    scope: str = choice(
+        "global", options=SCOPES, help="draw from all layers together, or from each layer alone"
+    )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         prune(model, self.sparsity, self.scope, lambda W, K: mask_k_random(W, K, context.generator))
         return model
 
     def label(self) -> str:
-        return f"random {100 * self.sparsity:.0f} %" + (" per layer" if self.scope == "layer" else "")
+        return f"random {100 * self.sparsity:.0f} %" + (
+            " per layer" if self.scope == "layer" else ""
+        )

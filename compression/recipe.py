@@ -1,6 +1,8 @@
-"""A recipe is a value: network, data set, width, seed and the steps in their order. Its digest is the only key.
+"""A recipe is a value: network, data set, width, seed and the steps in their order. Its digest is
+the only key.
 
-A method is one registered class (see `register`); its knobs declare their range once, and validation, sliders, the
+A method is one registered class (see `register`); its knobs declare their range once, and
+validation, sliders, the
 command line and the table in the README all read it from there.
 """
 
@@ -25,12 +27,22 @@ if TYPE_CHECKING:
     from .training import Context
 
 _STEPS: dict[str, type[Step]] = {}
-_FAMILIES = ("training", "pruning", "quantization", "distillation")  # the modules that hold the steps
+_FAMILIES = (
+    "training",
+    "pruning",
+    "quantization",
+    "distillation",
+)  # the modules that hold the steps
 
 
 def knob(default: float, *, low: float, high: float, grain: float, help: str) -> Any:
-    """A number that a person can turn. Values lie in [low, high] and snap to the grain; an int default makes it int."""
-    return dataclasses.field(default=default, metadata=dict(low=low, high=high, grain=grain, help=help))
+    """A number that a person can turn.
+
+    Values lie in [low, high] and snap to the grain; an int default makes it int.
+    """
+    return dataclasses.field(
+        default=default, metadata=dict(low=low, high=high, grain=grain, help=help)
+    )
 
 
 def choice(default: str, *, options: Iterable[str], help: str) -> Any:
@@ -59,7 +71,9 @@ def one_of(what: str, name: object, known: Iterable[str]) -> str:
     return str(name)
 
 
-def number(what: str, value: object, *, low: float, high: float, grain: float, whole: bool) -> float:
+def number(
+    what: str, value: object, *, low: float, high: float, grain: float, whole: bool
+) -> float:
     """value checked against [low, high] and snapped to the grain. what: how the error names it."""
     rule = f"{what} must be a {'whole ' if whole else ''}number in [{low:g}, {high:g}]"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -73,24 +87,35 @@ def number(what: str, value: object, *, low: float, high: float, grain: float, w
 
 def _short(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
-        return "a number of hundreds of digits"  # str() of it is refused by Python or fills the screen
+        return (  # str() of it is refused by Python or fills the screen
+            "a number of hundreds of digits"
+        )
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step(ABC):
-    """One method with its knobs. `version` rises when the same knobs would give different weights."""
+    """One method with its knobs.
+
+    `version` rises when the same knobs would give different weights.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
-    family: ClassVar[str]  # "dense", "pruned", "quantized" or "distilled": the colour of what it makes
+    family: ClassVar[
+        str
+    ]  # "dense", "pruned", "quantized" or "distilled": the colour of what it makes
     reference: ClassVar[str] = ""
     trains: ClassVar[bool] = False  # True: takes an epoch or more, belongs into the batch lane
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, meta, what = getattr(self, field.name), field.metadata, f"{self.name}.{field.name}"
+            value, meta, what = (
+                getattr(self, field.name),
+                field.metadata,
+                f"{self.name}.{field.name}",
+            )
             if "options" in meta:
                 one_of(what, value, meta["options"])
             else:
@@ -122,7 +147,9 @@ class Step(ABC):
         cls = steps()[one_of("step", knobs.pop("step", None), steps())]
         version = knobs.pop("version", cls.version)
         if version != cls.version:
-            raise InvalidInput(f"{cls.name}: version {_short(version)} is not the one here, {cls.version}")
+            raise InvalidInput(
+                f"{cls.name}: version {_short(version)} is not the one here, {cls.version}"
+            )
         return make_step(cls, knobs)
 
 
@@ -160,7 +187,10 @@ def _number(what: str, text: str) -> float:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done to which network. model, dataset: names; width: share of the hidden units, 0.01 to 1; seed: >= 0."""
+    """What is done to which network.
+
+    model, dataset: names; width: share of the hidden units, 0.01 to 1; seed: >= 0.
+    """
 
     model: str
     dataset: str
@@ -169,9 +199,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for what in ("model", "dataset"):  # whether they are known is for the tables to say: see models, data
+        for what in (
+            "model",
+            "dataset",
+        ):  # whether they are known is for the tables to say: see models, data
             if not isinstance(getattr(self, what), str):
-                raise InvalidInput(f"recipe.{what} must be a name, got {_short(getattr(self, what))}")
+                raise InvalidInput(
+                    f"recipe.{what} must be a name, got {_short(getattr(self, what))}"
+                )
         width = number("width", self.width, low=0.01, high=1, grain=0.01, whole=False)
         object.__setattr__(self, "width", width)
         number("seed", self.seed, low=0, high=2**31 - 1, grain=1, whole=True)
@@ -194,7 +229,9 @@ class Recipe:
 
     @property
     def dense(self) -> Recipe:
-        """The dense network that this recipe starts from: the steps up to the first that is not plain training."""
+        """The dense network that this recipe starts from: the steps up to the first that is not
+        plain training.
+        """
         n = next((i for i, s in enumerate(self.steps) if s.family != "dense"), len(self.steps))
         return self.prefix(n)
 

@@ -1,4 +1,6 @@
-"""What a run gives: values without behaviour beyond simple arithmetic, and their way to JSON and back."""
+"""What a run gives: values without behaviour beyond simple arithmetic, and their way to JSON and
+back.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Change:
-    """Against the dense baseline, on the same images. difference: share, below 0 is a loss; p_value: McNemar, 0..1."""
+    """Against the dense baseline, on the same images.
+
+    difference: share, below 0 is a loss; p_value: McNemar, 0..1.
+    """
 
     difference: float
     low: float
@@ -55,7 +60,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Part:
-    """One row of where the bytes are. layer: name or `file`; part: `weights`, `codebook`, ...; bytes: in the file."""
+    """One row of where the bytes are.
+
+    layer: name or `file`; part: `weights`, `codebook`, ...; bytes: in the file.
+    """
 
     layer: str
     part: str
@@ -64,7 +72,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Stage:
-    """Size after one step. family: colour of the step; bytes: of the .nnz file of the recipe up to here."""
+    """Size after one step.
+
+    family: colour of the step; bytes: of the .nnz file of the recipe up to here.
+    """
 
     label: str
     family: str
@@ -73,8 +84,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Cost:
-    """Sizes in bytes, counts, and where the bytes are; every size is the length of something that was really made,
-    except `nominal_bytes` (params x bits) and `entropy_bytes` (the order-0 bound), which are there to compare with."""
+    """Sizes in bytes, counts, and where the bytes are; every size is the length of something that
+    was really made,
+    except `nominal_bytes` (params x bits) and `entropy_bytes` (the order-0 bound), which are there
+    to compare with.
+    """
 
     bytes: int
     fp32_bytes: int
@@ -93,7 +107,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of a training step. step: its place in the recipe; loss: mean of the training loss."""
+    """One epoch of a training step.
+
+    step: its place in the recipe; loss: mean of the training loss.
+    """
 
     step: int
     epoch: int
@@ -106,7 +123,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Result:
-    """What running a recipe gave. seconds: time of this run, without stored prefixes; `test` only where it was asked."""
+    """What running a recipe gave.
+
+    seconds: time of this run, without stored prefixes; `test` only where it was asked.
+    """
 
     recipe: Recipe
     cost: Cost
@@ -130,7 +150,10 @@ class Result:
         return self.test if split == "test" else self.validation
 
     def to_dict(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(dataclasses.replace(self, recipe=None)), "recipe": self.recipe.to_dict()}  # type: ignore[arg-type]
+        return {
+            **dataclasses.asdict(dataclasses.replace(self, recipe=None)),
+            "recipe": self.recipe.to_dict(),
+        }  # type: ignore[arg-type]
 
     @staticmethod
     def from_dict(d: dict[str, Any]) -> Result:
@@ -151,7 +174,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The dense network that a result is compared with. accuracies: 0..1; None where the split was not scored."""
+    """The dense network that a result is compared with.
+
+    accuracies: 0..1; None where the split was not scored.
+    """
 
     digest: str
     fp32_bytes: int

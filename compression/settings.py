@@ -20,23 +20,39 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COMPRESSION_", extra="ignore")
 
-    store: str = Field(f"sqlite:///{ROOT / 'runs' / 'store.sqlite'}", description="SQLAlchemy address of the run store")
-    files: str = Field(str(ROOT / "runs" / "files"), description="folder or fsspec address of files and checkpoints")
-    engine: Literal["dask", "inline"] = Field("dask", description="`inline` runs jobs in the page's own process (tests)")
-    scheduler: str = Field("", description="address of a dask scheduler (tls://host:8786); empty: workers of our own")
+    store: str = Field(
+        f"sqlite:///{ROOT / 'runs' / 'store.sqlite'}",
+        description="SQLAlchemy address of the run store",
+    )
+    files: str = Field(
+        str(ROOT / "runs" / "files"),
+        description="folder or fsspec address of files and checkpoints",
+    )
+    engine: Literal["dask", "inline"] = Field(
+        "dask", description="`inline` runs jobs in the page's own process (tests)"
+    )
+    scheduler: str = Field(
+        "", description="address of a dask scheduler (tls://host:8786); empty: workers of our own"
+    )
     batch_workers: int = Field(
-        max(1, (os.cpu_count() or 2) - 1), ge=1, le=64, description="processes that train, at low priority"
+        max(1, (os.cpu_count() or 2) - 1),
+        ge=1,
+        le=64,
+        description="processes that train, at low priority",
     )
     live_workers: int = Field(1, ge=1, le=16, description="processes that answer the sliders")
-    queue_per_person: int = Field(4, ge=1, description="training jobs that one person may have waiting or running")
+    queue_per_person: int = Field(
+        4, ge=1, description="training jobs that one person may have waiting or running"
+    )
     queue_total: int = Field(60, ge=1, description="training jobs of all people together")
 
     @model_validator(mode="after")
     def _shared_store(self) -> Settings:
         if self.scheduler and self.store.startswith("sqlite"):
             raise ValueError(
-                "COMPRESSION_SCHEDULER names a cluster, but COMPRESSION_STORE is a local SQLite file, "
-                "which its workers on other machines can't reach; name a database server, or leave the scheduler empty"
+                "COMPRESSION_SCHEDULER names a cluster, but COMPRESSION_STORE is a local SQLite"
+                " file, which its workers on other machines can't reach; name a database server, or"
+                " leave the scheduler empty"
             )
         return self
 
@@ -49,4 +65,6 @@ def settings() -> Settings:
     except ValidationError as e:
         first = e.errors()[0]
         name = "_".join(["COMPRESSION", *map(str, first["loc"])]).upper() if first["loc"] else ""
-        raise InvalidInput(f"{name + ': ' if name else ''}{first['msg'].removeprefix('Value error, ')}") from None
+        raise InvalidInput(
+            f"{name + ': ' if name else ''}{first['msg'].removeprefix('Value error, ')}"
+        ) from None

@@ -1,4 +1,7 @@
-"""The .nnz file, byte by byte as docs/format.md describes it. Anything wrong with a file is a FormatError."""
+"""The .nnz file, byte by byte as docs/format.md describes it.
+
+Anything wrong with a file is a FormatError.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,11 @@ from .result import Part
 MAGIC = b"NNZ"
 VERSION = 1
 KIND_IDS = {"raw": 0, "float": 1, "codebook": 2, "grid": 3, "fixed_point": 4}
-DATASET_IDS = {"digits": 1, "mnist": 2, "fashion_mnist": 3}  # as in docs/format.md; the order of no table
+DATASET_IDS = {
+    "digits": 1,
+    "mnist": 2,
+    "fashion_mnist": 3,
+}  # as in docs/format.md; the order of no table
 HEAD = len(MAGIC) + 1 + 4
 
 
@@ -52,7 +59,9 @@ class _Reader:
 
     def take(self, n: int) -> bytes:
         if n > len(self.data) - self.at:
-            raise FormatError(f"the file is cut short: {n} bytes are missing at {self.at} of {len(self.data)}")
+            raise FormatError(
+                f"the file is cut short: {n} bytes are missing at {self.at} of {len(self.data)}"
+            )
         self.at += n
         return bytes(self.data[self.at - n : self.at])
 
@@ -70,7 +79,9 @@ class _Reader:
 
 
 def write(compressed: CompressedModel) -> tuple[bytes, tuple[Part, ...]]:
-    """The file's bytes, and how many of them each part of each layer takes; the rows add up to the length."""
+    """The file's bytes, and how many of them each part of each layer takes; the rows add up to the
+    length.
+    """
     out, a = _Writer(), compressed.architecture
     out.put("header", bytes([NETWORKS[a.network].id, DATASET_IDS[compressed.dataset]]))
     for value in (*a.shape, a.classes, len(a.hidden), *a.hidden):
@@ -99,13 +110,17 @@ def loads(data: bytes) -> CompressedModel:
     if len(data) < HEAD:
         raise FormatError(f"the file is cut short: {len(data)} bytes")
     if data[len(MAGIC)] != VERSION:
-        raise FormatError(f"version {data[len(MAGIC)]} of the format is not known here, only {VERSION}")
+        raise FormatError(
+            f"version {data[len(MAGIC)]} of the format is not known here, only {VERSION}"
+        )
     body = data[HEAD:]
     if zlib.crc32(body) != struct.unpack("<I", data[HEAD - 4 : HEAD])[0]:
         raise FormatError("the checksum is wrong: the file is damaged or was edited")
     reader = _Reader(body)
     architecture, dataset = _read_header(reader)
-    tensors = tuple(_read_tensor(reader, name, shape) for name, shape in tensor_shapes(architecture).items())
+    tensors = tuple(
+        _read_tensor(reader, name, shape) for name, shape in tensor_shapes(architecture).items()
+    )
     if reader.at != len(body):
         raise FormatError(f"{len(body) - reader.at} bytes too many at the end of the file")
     return CompressedModel(architecture, dataset, tensors)
@@ -124,7 +139,10 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
     shape, full = (channels, height, width), NETWORKS[network].hidden
     entry = DATASETS[dataset]
     if shape != entry.shape or classes != len(entry.classes):
-        raise FormatError(f"{dataset}: images {entry.shape} and {len(entry.classes)} classes, {shape} and {classes} in the file")
+        raise FormatError(
+            f"{dataset}: images {entry.shape} and {len(entry.classes)} classes, {shape} and"
+            f" {classes} in the file"
+        )
     if NETWORKS[network].is_offered(shape):
         raise FormatError(f"{network} {NETWORKS[network].is_offered(shape)}")
     if depth != len(full):
@@ -164,7 +182,10 @@ def _write_tensor(out: _Writer, tensor: CompressedTensor) -> None:
     if tensor.table is not None:
         if tensor.kind != "codebook":
             out.varint("tables", len(tensor.table))
-        out.put("codebook" if tensor.kind == "codebook" else "tables", tensor.table.astype("<f2" if half else "<f4").tobytes())
+        out.put(
+            "codebook" if tensor.kind == "codebook" else "tables",
+            tensor.table.astype("<f2" if half else "<f4").tobytes(),
+        )
     coded = entropy.encode(indices.reshape(-1), codes)
     out.varint("tables", len(coded) // 4)
     out.put(content, coded)
@@ -177,7 +198,9 @@ def _is_half(table: np.ndarray) -> bool:
 
 
 def _write_alphabet(out: _Writer, alphabet: np.ndarray) -> None:
-    """Ascending whole numbers: how many, the first (zigzag), their common distance, or 0 and every distance."""
+    """Ascending whole numbers: how many, the first (zigzag), their common distance, or 0 and every
+    distance.
+    """
     first, gaps = int(alphabet[0]), np.diff(alphabet)
     out.varint("tables", len(alphabet))
     out.varint("tables", first << 1 if first >= 0 else (-first << 1) - 1)
@@ -199,7 +222,9 @@ def _read_alphabet(reader: _Reader, most: int) -> np.ndarray:
     else:
         even = reader.varint()
         gaps = [even] * (n - 1) if even else [reader.varint() for _ in range(n - 1)]
-    alphabet = first + np.concatenate([[0], np.cumsum(np.array(gaps, dtype=np.int64))]).astype(np.int64)
+    alphabet = first + np.concatenate([[0], np.cumsum(np.array(gaps, dtype=np.int64))]).astype(
+        np.int64
+    )
     if gaps and min(gaps) < 1 or not -(2**24) < int(alphabet[0]) <= int(alphabet[-1]) < 2**24:
         raise FormatError("the symbols of a tensor do not ascend, or are too large")
     return alphabet.astype(np.int32)

@@ -1,4 +1,5 @@
-"""Finished runs, their files and checkpoints: a database and a folder, with the shipped networks as first layer.
+"""Finished runs, their files and checkpoints: a database and a folder, with the shipped networks as
+first layer.
 
 Everything is addressed by a recipe's digest, written atomically, and checked when it is read.
 """
@@ -75,17 +76,23 @@ class ZooEntry:
 
 
 def read_zoo(folder: Path = ZOO) -> dict[str, ZooEntry]:
-    """The shipped networks by digest: every *.json of the folder with the safetensors file beside it."""
+    """The shipped networks by digest: every *.json of the folder with the safetensors file beside
+    it.
+    """
     entries = {}
     for path in sorted(folder.glob("*.json")):
         d = json.loads(path.read_text())
         result = Result.from_dict(d["result"])
         predictions = {s: _unpack(bytes.fromhex(text)) for s, text in d["predictions"].items()}
-        entries[result.digest] = ZooEntry(result, predictions, path.with_suffix(".safetensors"), d["checksum"])
+        entries[result.digest] = ZooEntry(
+            result, predictions, path.with_suffix(".safetensors"), d["checksum"]
+        )
     return entries
 
 
-def write_zoo(result: Result, predictions: Mapping[str, np.ndarray], checkpoint: bytes, folder: Path = ZOO) -> None:
+def write_zoo(
+    result: Result, predictions: Mapping[str, np.ndarray], checkpoint: bytes, folder: Path = ZOO
+) -> None:
     """Put a network among the shipped ones."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{result.recipe.model}-{result.recipe.dataset}"
@@ -99,9 +106,14 @@ def write_zoo(result: Result, predictions: Mapping[str, np.ndarray], checkpoint:
 
 
 class Store:
-    """Runs by digest. database: SQLAlchemy address; files: folder or fsspec address; both from the settings if None."""
+    """Runs by digest.
 
-    def __init__(self, database: str | None = None, files: str | None = None, zoo: Path = ZOO) -> None:
+    database: SQLAlchemy address; files: folder or fsspec address; both from the settings if None.
+    """
+
+    def __init__(
+        self, database: str | None = None, files: str | None = None, zoo: Path = ZOO
+    ) -> None:
         self.database = database or settings().store
         self.address = files or settings().files
         self._zoo_folder = zoo
@@ -120,7 +132,8 @@ class Store:
             self._engine = _open(self.database)
         return self._engine
 
-    # runs ------------------------------------------------------------------------------------------------------
+    # runs -----------------------------------------------------------------------------------------
+    # -------------
 
     def get(self, digest: str, split: str = "validation") -> Result | None:
         """The result of this recipe, if it is there and was scored on the split."""
@@ -141,23 +154,38 @@ class Store:
         return None if packed is None else _unpack(packed)
 
     def put(self, result: Result, predictions: Mapping[str, np.ndarray], kept: bool) -> None:
-        """Keep a result and its predictions. kept: False for what a slider passed. A fuller result is never replaced
+        """Keep a result and its predictions. kept: False for what a slider passed. A fuller result
+        is never replaced
         by a poorer one, and a kept run stays kept."""
         digest, recipe = result.digest, result.recipe
-        row: dict[str, Any] = dict(model=recipe.model, dataset=recipe.dataset, result=json.dumps(result.to_dict()))
+        row: dict[str, Any] = dict(
+            model=recipe.model, dataset=recipe.dataset, result=json.dumps(result.to_dict())
+        )
         with self.engine.begin() as c:
-            old = c.execute(sa.select(_runs.c.result, _runs.c.kept).where(_runs.c.digest == digest)).first()
+            old = c.execute(
+                sa.select(_runs.c.result, _runs.c.kept).where(_runs.c.digest == digest)
+            ).first()
             if old and result.test is None and json.loads(old.result)["test"]:
                 row.pop("result")
             row["changed"] = time.time()
             row["kept"] = bool(kept or (old and old.kept))
             _upsert(c, _runs, {"digest": digest}, row)
             for split, classes in predictions.items():
-                _upsert(c, _predictions, {"digest": digest, "split": split}, {"classes": _pack(classes)})
+                _upsert(
+                    c, _predictions, {"digest": digest, "split": split}, {"classes": _pack(classes)}
+                )
 
-    def runs(self, dataset: str, model: str | None = None, kept: bool | None = None) -> list[Result]:
-        """All results of a data set, and of one network if named, newest first, the shipped networks among them."""
-        query = sa.select(_runs.c.result).where(_runs.c.dataset == dataset).order_by(_runs.c.changed.desc())
+    def runs(
+        self, dataset: str, model: str | None = None, kept: bool | None = None
+    ) -> list[Result]:
+        """All results of a data set, and of one network if named, newest first, the shipped
+        networks among them.
+        """
+        query = (
+            sa.select(_runs.c.result)
+            .where(_runs.c.dataset == dataset)
+            .order_by(_runs.c.changed.desc())
+        )
         if model:
             query = query.where(_runs.c.model == model)
         if kept is not None:
@@ -165,9 +193,10 @@ class Store:
         with self.engine.connect() as c:
             found = [Result.from_dict(json.loads(text)) for text in c.execute(query).scalars()]
         shipped = [
-            e.result for e in self.zoo.values()
+            e.result
+            for e in self.zoo.values()
             if e.result.recipe.dataset == dataset and model in (None, e.result.recipe.model)
-        ]  # fmt: skip
+        ]
         return found + shipped
 
     def stamp(self) -> tuple[int, float]:
@@ -176,7 +205,8 @@ class Store:
             n, last = c.execute(sa.select(sa.func.count(), sa.func.max(_runs.c.changed))).one()
         return int(n), float(last or 0)
 
-    # files -----------------------------------------------------------------------------------------------------
+    # files ----------------------------------------------------------------------------------------
+    # -------------
 
     def file(self, digest: str) -> bytes | None:
         """The .nnz file of a kept run."""
@@ -197,7 +227,9 @@ class Store:
             return True
         name = f"{digest}.safetensors"
         with self.engine.connect() as c:
-            return c.execute(sa.select(_files.c.name).where(_files.c.name == name)).first() is not None
+            return (
+                c.execute(sa.select(_files.c.name).where(_files.c.name == name)).first() is not None
+            )
 
     def put_checkpoint(self, digest: str, data: bytes) -> None:
         self._write(f"{digest}.safetensors", data)

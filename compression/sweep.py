@@ -16,7 +16,9 @@ def replace_step(recipe: Recipe, place: int, step: Step) -> Recipe:
 
 
 def sparsity_curve(recipe: Recipe, place: int, step: Step) -> list[tuple[float, Recipe]]:
-    """(sparsity, recipe) at 21 sparsities, 0 to 0.99: the step goes to this place and everything else stays."""
+    """(sparsity, recipe) at 21 sparsities, 0 to 0.99: the step goes to this place and everything
+    else stays.
+    """
     return [
         (sparsity, replace_step(recipe, place, dataclasses.replace(step, sparsity=sparsity)))  # type: ignore[call-arg]
         for sparsity in CURVE_SPARSITIES
@@ -24,6 +26,8 @@ def sparsity_curve(recipe: Recipe, place: int, step: Step) -> list[tuple[float, 
 
 
 def coarse_to_fine(n: int) -> list[int]:
-    """0..n-1 in an order that shows a curve's shape early: the ends, every fourth point, every second, all."""
+    """0..n-1 in an order that shows a curve's shape early: the ends, every fourth point, every
+    second, all.
+    """
     order = [0, n - 1, *range(0, n, 4), *range(0, n, 2), *range(n)]
     return list(dict.fromkeys(i for i in order if 0 <= i < n))

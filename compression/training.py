@@ -17,14 +17,19 @@ from .errors import Cancelled
 from .evaluation import one_thread
 from .recipe import Step, choice, knob, register
 
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # (logits, labels, indices) -> scalar
+Loss = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
+]  # (logits, labels, indices) -> scalar
 AUGMENT = ("none", "shift", "shift_flip")
 SHIFT = 2  # pixels at most, in each direction
 
 
 @dataclass(frozen=True)
 class Report:
-    """Progress inside a training step. done: 0..1 of the step; model: only at the end of an epoch."""
+    """Progress inside a training step.
+
+    done: 0..1 of the step; model: only at the end of an epoch.
+    """
 
     epoch: int
     epochs: int
@@ -36,7 +41,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Context:
-    """All that a step may use: the data, one random generator made from the recipe's seed, and two callbacks."""
+    """All that a step may use: the data, one random generator made from the recipe's seed, and two
+    callbacks.
+    """
 
     data: Dataset
     generator: torch.Generator
@@ -50,7 +57,9 @@ def hard_loss(logits: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor)
 
 
 def shifted(images: torch.Tensor, augment: str, generator: torch.Generator) -> torch.Tensor:
-    """Copies of uint8 images (N, C, H, W), each moved by up to SHIFT pixels, half of them mirrored for shift_flip."""
+    """Copies of uint8 images (N, C, H, W), each moved by up to SHIFT pixels, half of them mirrored
+    for shift_flip.
+    """
     n, channels, height, width = images.shape
     padded = F.pad(images, (SHIFT,) * 4)
     move = torch.randint(0, 2 * SHIFT + 1, (n, 2), generator=generator)
@@ -74,16 +83,20 @@ def fit(
     weight_decay: float = 0.0,
     loss: Loss = hard_loss,
 ) -> None:
-    """Train the model in place: AdamW, learning rate up over the first tenth and down to 0 along a cosine.
+    """Train the model in place: AdamW, learning rate up over the first tenth and down to 0 along a
+    cosine.
 
-    learning_rate: the highest; batch: images per step. Masks and levels that are attached to the weights stay:
+    learning_rate: the highest; batch: images per step. Masks and levels that are attached to the
+    weights stay:
     the forward pass sees pruned, quantized weights, the gradient passes the rounding unchanged.
     Raises Cancelled within a step's time when the context says stop.
     """
     data, train, start = context.data, context.data.train, time.perf_counter()
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay)
     steps = -(-len(train) // batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_rate(step, epochs * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: share_of_rate(step, epochs * steps)
+    )
     model.train().to(memory_format=torch.channels_last)
     with one_thread():
         for epoch in range(1, epochs + 1):
@@ -109,7 +122,9 @@ def fit(
 
 
 def share_of_rate(step: int, steps: int) -> float:
-    """Learning rate as a share of the highest, 0..1: up over the first tenth of the steps, down to 0 along a cosine."""
+    """Learning rate as a share of the highest, 0..1: up over the first tenth of the steps, down to
+    0 along a cosine.
+    """
     rise = max(1, steps // 10)
     if step < rise:
         return (step + 1) / rise
@@ -117,7 +132,13 @@ def share_of_rate(step: int, steps: int) -> float:
 
 
 def _report(
-    epoch: int, epochs: int, i: int, steps: int, total: torch.Tensor, start: float, model: nn.Module | None = None
+    epoch: int,
+    epochs: int,
+    i: int,
+    steps: int,
+    total: torch.Tensor,
+    start: float,
+    model: nn.Module | None = None,
 ) -> Report:
     done = ((epoch - 1) * steps + i) / (epochs * steps)
     return Report(epoch, epochs, done, float(total) / i, time.perf_counter() - start, model)
@@ -135,16 +156,27 @@ class Train(Step):
     trains: ClassVar[bool] = True
 
     epochs: int = knob(10, low=1, high=200, grain=1, help="times that every training image is seen")
-    learning_rate: float = knob(0.002, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule")
+    learning_rate: float = knob(
+        0.002, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule"
+    )
     batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
-    augment: str = choice("none", options=AUGMENT, help="move images by up to 2 pixels, mirror them")
-    weight_decay: float = knob(0.01, low=0.0, high=1.0, grain=0.001, help="pull of the weights towards zero")
+    augment: str = choice(
+        "none", options=AUGMENT, help="move images by up to 2 pixels, mirror them"
+    )
+    weight_decay: float = knob(
+        0.01, low=0.0, high=1.0, grain=0.001, help="pull of the weights towards zero"
+    )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         fit(
-            model, context, epochs=self.epochs, learning_rate=self.learning_rate, batch=self.batch,
-            augment=self.augment, weight_decay=self.weight_decay,
-        )  # fmt: skip
+            model,
+            context,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch=self.batch,
+            augment=self.augment,
+            weight_decay=self.weight_decay,
+        )
         return model
 
     def label(self) -> str:
@@ -163,7 +195,9 @@ class FineTune(Step):
     trains: ClassVar[bool] = True
 
     epochs: int = knob(1, low=1, high=100, grain=1, help="times that every training image is seen")
-    learning_rate: float = knob(0.0005, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule")
+    learning_rate: float = knob(
+        0.0005, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule"
+    )
     batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:

@@ -57,4 +57,8 @@ def duration(seconds: float) -> str:
     if seconds < 99.5:
         return f"{max(1, round(seconds))}{NBSP}s"
     minutes = round(seconds / 60)
-    return f"{minutes}{NBSP}min" if minutes < 100 else f"{minutes // 60}{NBSP}h {minutes % 60}{NBSP}min"
+    return (
+        f"{minutes}{NBSP}min"
+        if minutes < 100
+        else f"{minutes // 60}{NBSP}h {minutes % 60}{NBSP}min"
+    )

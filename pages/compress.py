@@ -1,4 +1,6 @@
-"""Compress: what do I gain, what does it cost? Three sliders, and the network that they make, measured at once."""
+"""Compress: what do I gain, what does it cost? Three sliders, and the network that they make,
+measured at once.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,7 @@ import json
 
 import streamlit as st
 
-from compression import figures, units
-from compression.errors import CompressionError, JobError
+from compression import figures
 from compression.jobs import Ask
 from compression.pareto import front
 from compression.pipeline import missing_training
@@ -25,7 +26,9 @@ engine, owner, p = cached.engine(), cached.owner(), frame.colours()
 
 page = st.container(gap=10)
 with page:
-    head = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    head = st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    )
     card_row = st.container()
     left, right = st.columns([4.4, 8], gap="medium")
     bottom = st.columns([4, 4, 3], gap="small")
@@ -53,8 +56,13 @@ job = engine.look(recipe.digest, owner) if missing else None
 
 
 def curve_of(base: Recipe) -> tuple[list[tuple[float, Recipe]], list[tuple[float, Recipe]]]:
-    """The recipes along the prune ratio, by the chosen method and by chance; the levels stay as they are."""
-    place = next((i for i, s in enumerate(base.steps) if isinstance(s, MagnitudePruning | RandomPruning)), None)
+    """The recipes along the prune ratio, by the chosen method and by chance; the levels stay as
+    they are.
+    """
+    place = next(
+        (i for i, s in enumerate(base.steps) if isinstance(s, MagnitudePruning | RandomPruning)),
+        None,
+    )
     if place is None:
         place = len(base.dense.steps) + len(setting.student_steps())
         base = base.prefix(place).then(MagnitudePruning(), *base.steps[place:])
@@ -67,7 +75,11 @@ def curve_of(base: Recipe) -> tuple[list[tuple[float, Recipe]], list[tuple[float
 curve, chance = curve_of(controls.untrained(recipe))
 now = Ask(shown, split)
 order = coarse_to_fine(len(curve))
-wanted = [now, *(Ask(curve[i][1], split) for i in order), *(Ask(chance[i][1], split) for i in order if chance)]
+wanted = [
+    now,
+    *(Ask(curve[i][1], split) for i in order),
+    *(Ask(chance[i][1], split) for i in order if chance),
+]
 engine.want(owner, wanted)
 result = engine.wait(now, WAIT if engine.ready else 0.05)
 failure = engine.failure(now)
@@ -100,28 +112,59 @@ def last_moves() -> list[figures.Spot]:
 
 
 def hero(dense: Result) -> figures.Hero:
-    stored = [r for r in cached.runs(dataset, network) if r.accuracy(split) and not figures.is_reference(r)]
+    stored = [
+        r
+        for r in cached.runs(dataset, network)
+        if r.accuracy(split) and not figures.is_reference(r)
+    ]
     of_all = [figures.spot(r, split) for r in stored]
     best = [of_all[i] for i in front([(s.bytes, s.accuracy) for s in of_all])]
     words = controls.PRUNINGS[setting.pruning][0].lower()
     levels = f"<br>with {setting.levels} levels" if setting.levels else ""
     return figures.Hero(
-        shown.family, figures.spot(dense, split), dense.baseline.fp32_bytes, figures.spot(result, split) if result else None,
-        last_moves(), spots(own), spots(by_chance), best, f"prune ratio, {words}{levels}",
-    )  # fmt: skip
+        shown.family,
+        figures.spot(dense, split),
+        dense.baseline.fp32_bytes,
+        figures.spot(result, split) if result else None,
+        last_moves(),
+        spots(own),
+        spots(by_chance),
+        best,
+        f"prune ratio, {words}{levels}",
+    )
 
 
 title.title(panels.headline(shown, result, split), width="content", anchor=False)
 with export.popover("Export", icon=":material/download:", type="tertiary", disabled=result is None):
     name = f"{network}-{dataset}-{shown.digest}"
-    st.caption(f"Run {shown.digest}: the file that was measured, and the recipe that makes it again.")
-    st.download_button("File (.nnz)", lambda: engine.file(shown), f"{name}.nnz", on_click="ignore", width="stretch",
-                       icon=":material/deployed_code:")  # fmt: skip
-    st.download_button("Recipe (.json)", lambda: shown.to_json(2), f"{name}.json", on_click="ignore", width="stretch",
-                       icon=":material/receipt_long:")  # fmt: skip
+    st.caption(
+        f"Run {shown.digest}: the file that was measured, and the recipe that makes it again."
+    )
+    st.download_button(
+        "File (.nnz)",
+        lambda: engine.file(shown),
+        f"{name}.nnz",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/deployed_code:",
+    )
+    st.download_button(
+        "Recipe (.json)",
+        lambda: shown.to_json(2),
+        f"{name}.json",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/receipt_long:",
+    )
     if result is not None:
-        st.download_button("Result (.json)", lambda: json.dumps(result.to_dict(), indent=2), f"{name}-result.json",
-                           on_click="ignore", width="stretch", icon=":material/data_object:")  # fmt: skip
+        st.download_button(
+            "Result (.json)",
+            lambda: json.dumps(result.to_dict(), indent=2),
+            f"{name}-result.json",
+            on_click="ignore",
+            width="stretch",
+            icon=":material/data_object:",
+        )
 
 with card_row:
     if failure:
@@ -138,33 +181,61 @@ with right:
     if dense is None:
         st.caption("The dense network is being measured.")
     else:
-        frame.chart(figures.draw_hero(hero(dense), p, HERO), "hero", f"Accuracy against file size: {panels.headline(shown, result, split)}")
+        frame.chart(
+            figures.draw_hero(hero(dense), p, HERO),
+            "hero",
+            f"Accuracy against file size: {panels.headline(shown, result, split)}",
+        )
 
 with bottom[0].container(border=True, height="stretch"):
     if result is None:
         st.caption("Where the bytes went: measuring")
     elif bytes_by == "layer":
-        frame.chart(figures.draw_layer_bytes(figures.layer_bytes(result), p, SMALL), "bytes", "Bytes of the file by layer and part")
+        frame.chart(
+            figures.draw_layer_bytes(figures.layer_bytes(result), p, SMALL),
+            "bytes",
+            "Bytes of the file by layer and part",
+        )
     else:
-        frame.chart(figures.draw_waterfall(figures.waterfall(result), p, SMALL), "bytes", "Bytes that each step took away")
+        frame.chart(
+            figures.draw_waterfall(figures.waterfall(result), p, SMALL),
+            "bytes",
+            "Bytes that each step took away",
+        )
 
 with bottom[1].container(border=True, height="stretch"):
     if job is not None and job.live:
-        frame.chart(figures.draw_losses(job.history, training.epochs(recipe, missing), p, SMALL), "losses", "Loss and accuracy by epoch")
+        frame.chart(
+            figures.draw_losses(job.history, training.epochs(recipe, missing), p, SMALL),
+            "losses",
+            "Loss and accuracy by epoch",
+        )
     elif dense is not None:
         accuracy = result.accuracy(split) if result else None
         data = figures.Curve(
-            [100 * x for x, _ in own], [s.accuracy for s in spots(own)], [100 * x for x, _ in by_chance],
-            [s.accuracy for s in spots(by_chance)], 100 * setting.sparsity, 100 * accuracy.value if accuracy else None,
+            [100 * x for x, _ in own],
+            [s.accuracy for s in spots(own)],
+            [100 * x for x, _ in by_chance],
+            [s.accuracy for s in spots(by_chance)],
+            100 * setting.sparsity,
+            100 * accuracy.value if accuracy else None,
             100 * dense.accuracy(split).value,  # type: ignore[union-attr]
-        )  # fmt: skip
-        frame.chart(figures.draw_curve(data, p, SMALL), "curve", "Accuracy against prune ratio, with random pruning as reference")
+        )
+        frame.chart(
+            figures.draw_curve(data, p, SMALL),
+            "curve",
+            "Accuracy against prune ratio, with random pruning as reference",
+        )
 
 with bottom[2].container(border=True, height="stretch"):
     if result is None:
         st.caption("Four sizes: measuring")
     else:
-        frame.chart(figures.draw_sizes(figures.four_sizes(result), p, SMALL), "sizes", panels.sizes_text(result))
+        frame.chart(
+            figures.draw_sizes(figures.four_sizes(result), p, SMALL),
+            "sizes",
+            panels.sizes_text(result),
+        )
 
 pending = sum(engine.result(a) is None and not engine.failure(a) for a in wanted)
 

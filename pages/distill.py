@@ -1,4 +1,6 @@
-"""Distill: does the teacher help? A student cut out of its teacher, trained with it, without it, and from scratch."""
+"""Distill: does the teacher help? A student cut out of its teacher, trained with it, without it,
+and from scratch.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from compression.result import Change, Result
 from pages.parts import cached, controls, frame, training
 
 CHART = 366
-SPLIT = "validation"  # students are compared on what they did not choose by; the table shows the test split too
+# students are compared on what they did not choose by; the table shows the test split too
+SPLIT = "validation"
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,12 @@ class Student:
     def track(self) -> figures.Track:
         history = self.result.history if self.result else self.job.history if self.job else ()
         place = len(self.recipe.steps) - 1
-        return figures.Track(self.name, "dense" if self.name == "from scratch" else "distilled", self.dashed,
-                             [e for e in history if e.step == place])  # fmt: skip
+        return figures.Track(
+            self.name,
+            "dense" if self.name == "from scratch" else "distilled",
+            self.dashed,
+            [e for e in history if e.step == place],
+        )
 
 
 network, dataset = frame.begin()
@@ -48,7 +55,9 @@ name = f"{NETWORKS[network].title} on {DATASETS[dataset].title}"
 
 page = st.container(gap=10)
 with page:
-    head = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    head = st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    )
     left, right = st.columns([4.4, 8], gap="medium")
     below = st.container()
 with head:
@@ -62,11 +71,32 @@ with left, st.container(gap=12):
     epochs, temperature, alpha = controls.student_training()
     with st.popover("References and seed", icon=":material/tune:", type="tertiary"):
         references = st.pills(
-            "Train also", ["without teacher", "from scratch"], selection_mode="multi", default=["without teacher"],
-            key="references", help="The same student with the labels alone, and one of that size from random weights.", **controls.BOUND,
-        )  # fmt: skip
+            "Train also",
+            ["without teacher", "from scratch"],
+            selection_mode="multi",
+            default=["without teacher"],
+            key="references",
+            help=(
+                "The same student with the labels alone, and one of that size from random weights."
+            ),
+            **controls.BOUND,
+        )
         seed = controls.seed_input()
-    setting = controls.Setting(network, dataset, 0.0, "magnitude", None, "codebook", width, initial, 0, epochs, temperature, alpha, seed)
+    setting = controls.Setting(
+        network,
+        dataset,
+        0.0,
+        "magnitude",
+        None,
+        "codebook",
+        width,
+        initial,
+        0,
+        epochs,
+        temperature,
+        alpha,
+        seed,
+    )
 
 dense = setting.recipe().dense
 if missing_training(dense, engine.store):
@@ -74,24 +104,35 @@ if missing_training(dense, engine.store):
     with left:
         training.dense_first(dense, engine)
 if width >= 1:
-    title.title(f"Choose a student smaller than {NETWORKS[network].title}", width="content", anchor=False)
+    title.title(
+        f"Choose a student smaller than {NETWORKS[network].title}", width="content", anchor=False
+    )
     right.markdown(
-        "Move **Student size** below 100 %. The student takes the first K columns of each of the teacher's matrices, "
-        "$W_\\mathrm{small} = W_\\mathrm{large}(:, 1{:}K)$, and is then trained with the teacher's answers."
+        "Move **Student size** below 100 %. The student takes the first K columns of each of the"
+        " teacher's matrices, $W_\\mathrm{small} = W_\\mathrm{large}(:, 1{:}K)$, and is then"
+        " trained with the teacher's answers."
     )
     st.stop()
 
 
 def student(label: str, recipe: Recipe, dashed: bool) -> Student:
     result = engine.result(Ask(recipe, SPLIT))
-    return Student(label, recipe, dashed, result, None if result else engine.look(recipe.digest, owner))
+    return Student(
+        label, recipe, dashed, result, None if result else engine.look(recipe.digest, owner)
+    )
 
 
-students = [student("with teacher" if alpha else "labels only", dense.then(*setting.student_steps()), False)]
+students = [
+    student("with teacher" if alpha else "labels only", dense.then(*setting.student_steps()), False)
+]
 if "without teacher" in (references or []) and alpha:
     students.append(student("without teacher", dense.then(*setting.student_steps(alpha=0.0)), True))
 if "from scratch" in (references or []) and not (alpha == 0 and initial == "random"):
-    students.append(student("from scratch", dense.then(*setting.student_steps(alpha=0.0, initial="random")), True))
+    students.append(
+        student(
+            "from scratch", dense.then(*setting.student_steps(alpha=0.0, initial="random")), True
+        )
+    )
 teacher = engine.result(Ask(dense, SPLIT))
 waiting = [s for s in students if s.result is None and not s.live]
 
@@ -108,16 +149,29 @@ def answer() -> str:
     size = f"{units.percent(width, 0)} student"
     first = students[0]
     if first.result is None:
-        return f"{name}: training the {size}" if any(s.live for s in students) else f"{name}: does the teacher help a {size}?"
+        return (
+            f"{name}: training the {size}"
+            if any(s.live for s in students)
+            else f"{name}: does the teacher help a {size}?"
+        )
     if len(students) > 1:
         change = difference(first, students[1])
         if change is not None:
             other = students[1].name
             if change.within_noise:
-                return f"{first.name.capitalize()} or {other}: no measurable difference at {units.percent(width, 0)}"
+                return (
+                    f"{first.name.capitalize()} or {other}: no measurable difference at"
+                    f" {units.percent(width, 0)}"
+                )
             better = "better" if change.difference > 0 else "worse"
-            return f"{first.name.capitalize()}, the {size} is {abs(100 * change.difference):.1f} points {better} than {other}"
-    return f"The {size}: {units.percent(first.result.validation.value)} right, {units.times(first.result.ratio)} smaller"
+            return (
+                f"{first.name.capitalize()}, the {size} is {abs(100 * change.difference):.1f}"
+                f" points {better} than {other}"
+            )
+    return (
+        f"The {size}: {units.percent(first.result.validation.value)} right,"
+        f" {units.times(first.result.ratio)} smaller"
+    )
 
 
 title.title(answer(), width="content", anchor=False)
@@ -125,14 +179,21 @@ title.title(answer(), width="content", anchor=False)
 with left:
     if waiting:
         places = tuple(len(s.recipe.steps) - 1 for s in waiting)
-        cost = sum(training.seconds(s.recipe, (place,)) for s, place in zip(waiting, places, strict=True))
+        cost = sum(
+            training.seconds(s.recipe, (place,)) for s, place in zip(waiting, places, strict=True)
+        )
 
         def start_all() -> None:
             for s in waiting:
                 training.start(s.recipe, engine, owner)
 
-        st.button(f"Train {len(waiting)} student{'s' * (len(waiting) > 1)}", icon=":material/model_training:", key="start",
-                  on_click=start_all, width="stretch")  # fmt: skip
+        st.button(
+            f"Train {len(waiting)} student{'s' * (len(waiting) > 1)}",
+            icon=":material/model_training:",
+            key="start",
+            on_click=start_all,
+            width="stretch",
+        )
         st.caption(f"about {units.duration(cost)}: {', '.join(s.name for s in waiting)}")
     for s in students:
         if s.result is None and s.job is not None and s.job.state == "failed":
@@ -143,13 +204,19 @@ with left:
 with right:
     tracks = [s.track for s in students]
     figure = figures.draw_training(
-        tracks, 100 * teacher.validation.value if teacher else None, epochs, p, CHART, f"{units.percent(width, 0)} students"
+        tracks,
+        100 * teacher.validation.value if teacher else None,
+        epochs,
+        p,
+        CHART,
+        f"{units.percent(width, 0)} students",
     )
     frame.chart(figure, "students", f"Validation accuracy of the students by epoch. {answer()}")
     steps = ", ".join(f"{n} → {max(1, round(width * n))}" for n in NETWORKS[network].hidden)
     st.markdown(
         rf":small[$W_\mathrm{{small}} = W_\mathrm{{large}}(:, 1{{:}}K)$, units {steps}; loss "
-        rf"${alpha:g} \cdot {temperature:g}^2\, \mathrm{{KL}}(p_T \| q_T) + {1 - alpha:.2g}\, \mathrm{{CE}}$]"
+        rf"${alpha:g} \cdot {temperature:g}^2\, \mathrm{{KL}}(p_T \| q_T) + {1 - alpha:.2g}\,"
+        r" \mathrm{CE}$]"
     )
 
 
@@ -157,22 +224,43 @@ def row(label: str, r: Result, against: Change | None) -> dict[str, object]:
     test = f"{100 * r.test.value:.2f} %" if r.test else ""
     m = r.validation.metric
     text = "" if against is None else f"{100 * against.difference:+.2f}".replace("-", units.MINUS)
-    noise = "" if against is None else "within noise" if against.within_noise else f"p = {against.p_value:.1g}"
+    noise = (
+        ""
+        if against is None
+        else "within noise"
+        if against.within_noise
+        else f"p = {against.p_value:.1g}"
+    )
     return {
-        "Network": label, "Validation": f"{100 * m.value:.2f} % ±{100 * m.half_width:.2f}", "Test": test, "Points against teacher": text,
-        "Certainty": noise, "File": units.size(r.cost.bytes), "Parameters": units.quantity(r.cost.params),
+        "Network": label,
+        "Validation": f"{100 * m.value:.2f} % ±{100 * m.half_width:.2f}",
+        "Test": test,
+        "Points against teacher": text,
+        "Certainty": noise,
+        "File": units.size(r.cost.bytes),
+        "Parameters": units.quantity(r.cost.params),
         "Multiply-adds": units.quantity(r.cost.macs),
-    }  # fmt: skip
+    }
 
 
 with below:
     rows = [row("teacher", teacher, None)] if teacher else []
     rows += [row(s.name, s.result, s.result.validation.change) for s in students if s.result]
     if len(rows) > 1:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", row_height=34, placeholder=" ", key="table",
-                     alt="The students measured, with the teacher")  # fmt: skip
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            width="stretch",
+            row_height=34,
+            placeholder=" ",
+            key="table",
+            alt="The students measured, with the teacher",
+        )
     else:
-        st.caption("The table fills as students are trained. A job goes on when this tab is closed; the same link finds it again.")
+        st.caption(
+            "The table fills as students are trained. A job goes on when this tab is closed; the"
+            " same link finds it again."
+        )
 
 
 def state() -> list[object]:

@@ -1,4 +1,6 @@
-"""Trade-off: which one shall I take? All measured runs of a data set, the front of each method, and one in detail."""
+"""Trade-off: which one shall I take? All measured runs of a data set, the front of each method, and
+one in detail.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ engine, p = cached.engine(), frame.colours()
 
 page = st.container(gap=10)
 with page:
-    head = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    head = st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    )
     filters = st.container(horizontal=True, vertical_alignment="center")
     left, right = st.columns([8, 3.4], gap="medium")
     below = st.container()
@@ -28,41 +32,93 @@ with head:
 COLOURS = {"pruned": "orange", "quantized": "blue", "distilled": "green", "combined": "violet"}
 with filters:
     methods = st.pills(
-        "Methods", list(COLOURS), selection_mode="multi", default=list(COLOURS), key="methods", label_visibility="collapsed",
-        format_func=lambda m: f":{COLOURS[m]}[{m}]", persist_state="session",
-    )  # fmt: skip
-    every = st.segmented_control("Runs", ["All runs", "Fronts only"], default="All runs", required=True, key="runs_shown",
-                                 label_visibility="collapsed", **controls.BOUND)  # fmt: skip
-    whose = st.segmented_control("Networks", ["This network", "All networks"], default="This network", required=True, key="whose",
-                                 label_visibility="collapsed", **controls.BOUND)  # fmt: skip
-    split = st.segmented_control("Score on", list(frame.SPLITS), default="validation", required=True, key="split",
-                                 format_func=frame.SPLITS.get, label_visibility="collapsed", **controls.BOUND)  # fmt: skip
+        "Methods",
+        list(COLOURS),
+        selection_mode="multi",
+        default=list(COLOURS),
+        key="methods",
+        label_visibility="collapsed",
+        format_func=lambda m: f":{COLOURS[m]}[{m}]",
+        persist_state="session",
+    )
+    every = st.segmented_control(
+        "Runs",
+        ["All runs", "Fronts only"],
+        default="All runs",
+        required=True,
+        key="runs_shown",
+        label_visibility="collapsed",
+        **controls.BOUND,
+    )
+    whose = st.segmented_control(
+        "Networks",
+        ["This network", "All networks"],
+        default="This network",
+        required=True,
+        key="whose",
+        label_visibility="collapsed",
+        **controls.BOUND,
+    )
+    split = st.segmented_control(
+        "Score on",
+        list(frame.SPLITS),
+        default="validation",
+        required=True,
+        key="split",
+        format_func=frame.SPLITS.get,
+        label_visibility="collapsed",
+        **controls.BOUND,
+    )
     tall = st.session_state.get("tall", False)
 
 split = split or "validation"
 stored = cached.runs(dataset, network if whose == "This network" else None)
 by_digest: dict[str, Result] = {r.digest: r for r in stored}
 dense = [r for r in stored if r.recipe.family == "dense" and r.accuracy(split)]
-runs = [r for r in figures.runs_data([r for r in stored if r.recipe.family != "dense"], split) if r.family in (methods or [])]
-where = f"{NETWORKS[network].title} on {DATASETS[dataset].title}" if whose == "This network" else DATASETS[dataset].title
+runs = [
+    r
+    for r in figures.runs_data([r for r in stored if r.recipe.family != "dense"], split)
+    if r.family in (methods or [])
+]
+where = (
+    f"{NETWORKS[network].title} on {DATASETS[dataset].title}"
+    if whose == "This network"
+    else DATASETS[dataset].title
+)
 
 if not runs:
     title.title(f"{where}: no runs to show yet", width="content", anchor=False)
     with left:
         st.markdown(
-            "Every setting that you pass on **Compress**, and every student that you train on **Distill**, is measured and "
-            "appears here. " + ("Runs are scored on the test split when you choose it there under *View*. " if split == "test" else "")
+            "Every setting that you pass on **Compress**, and every student that you train on"
+            " **Distill**, is measured and appears here. "
+            + (
+                "Runs are scored on the test split when you choose it there under *View*. "
+                if split == "test"
+                else ""
+            )
             + "Or put the methods back that are switched off above."
-        )  # fmt: skip
+        )
         st.page_link("pages/compress.py", label="Compress this network", icon=":material/compress:")
     st.stop()
 
-no_loss = [r for r in runs if (a := by_digest[r.digest].accuracy(split)) and a.change and (a.change.within_noise or a.change.difference > 0)]
+no_loss = [
+    r
+    for r in runs
+    if (a := by_digest[r.digest].accuracy(split))
+    and a.change
+    and (a.change.within_noise or a.change.difference > 0)
+]
 smallest = min(no_loss, key=lambda r: r.bytes, default=None)
 title.title(
-    f"{where}: no measurable loss down to {units.size(smallest.bytes)}" if smallest else f"{where}: {len(runs)} runs, all lose accuracy",
-    width="content", anchor=False,
-)  # fmt: skip
+    (
+        f"{where}: no measurable loss down to {units.size(smallest.bytes)}"
+        if smallest
+        else f"{where}: {len(runs)} runs, all lose accuracy"
+    ),
+    width="content",
+    anchor=False,
+)
 
 if "picked" not in st.session_state or st.session_state["picked"] not in by_digest:
     st.session_state["picked"] = (smallest or min(runs, key=lambda r: -r.accuracy)).digest
@@ -70,12 +126,28 @@ picked = st.session_state["picked"]
 
 with left:
     event = frame.chart(
-        figures.draw_runs(runs, [figures.spot(r, split)._replace(bytes=r.cost.fp32_bytes, text=NETWORKS[r.recipe.model].title + ", dense") for r in dense],
-                          picked, p, 600 if tall else 410, every == "Fronts only"),
-        "runs", f"Accuracy against file size of {len(runs)} runs, by method",
-        on_select="rerun", selection_mode="points",
-    )  # fmt: skip
-    clicked = next((point["customdata"][0] for point in event.selection.points if point.get("customdata")), None)
+        figures.draw_runs(
+            runs,
+            [
+                figures.spot(r, split)._replace(
+                    bytes=r.cost.fp32_bytes, text=NETWORKS[r.recipe.model].title + ", dense"
+                )
+                for r in dense
+            ],
+            picked,
+            p,
+            600 if tall else 410,
+            every == "Fronts only",
+        ),
+        "runs",
+        f"Accuracy against file size of {len(runs)} runs, by method",
+        on_select="rerun",
+        selection_mode="points",
+    )
+    clicked = next(
+        (point["customdata"][0] for point in event.selection.points if point.get("customdata")),
+        None,
+    )
     if clicked in by_digest and clicked != st.session_state.get("clicked"):
         st.session_state["clicked"] = st.session_state["picked"] = clicked
         st.rerun()
@@ -93,23 +165,64 @@ with right.container(border=True, height="stretch"):
     accuracy = chosen.accuracy(split) or chosen.validation
     first, second = st.columns(2, gap="small", wrap=False)
     first.metric(
-        "Accuracy", units.percent(accuracy.value), units.points(accuracy.change.difference) if accuracy.change else "dense",
-        delta_color="red" if accuracy.change and not accuracy.change.within_noise and accuracy.change.difference < 0 else "off",
-        delta_arrow="off", help=f"On the {split} split",
-    )  # fmt: skip
-    second.metric("File", units.size(chosen.cost.bytes), units.times(chosen.ratio), delta_color="off", delta_arrow="off")
-    both = [f"{text} {units.percent(a.value, 2)}" for s, text in frame.SPLITS.items() if (a := chosen.accuracy(s))]
+        "Accuracy",
+        units.percent(accuracy.value),
+        units.points(accuracy.change.difference) if accuracy.change else "dense",
+        delta_color=(
+            "red"
+            if accuracy.change
+            and not accuracy.change.within_noise
+            and accuracy.change.difference < 0
+            else "off"
+        ),
+        delta_arrow="off",
+        help=f"On the {split} split",
+    )
+    second.metric(
+        "File",
+        units.size(chosen.cost.bytes),
+        units.times(chosen.ratio),
+        delta_color="off",
+        delta_arrow="off",
+    )
+    both = [
+        f"{text} {units.percent(a.value, 2)}"
+        for s, text in frame.SPLITS.items()
+        if (a := chosen.accuracy(s))
+    ]
     st.markdown(f"{' · '.join(both)}. {panels.loss_words(accuracy).capitalize()}.")
     if now and now.price:
         st.caption(f"On the front of all runs; {now.price}." if now.on_front else now.price)
     st.space("stretch")
     expressible = controls.widget_values(chosen.recipe) is not None
-    st.button("Open in Compress", icon=":material/tune:", key="open", width="stretch", on_click=in_compress, args=(chosen,),
-              disabled=not expressible, help=None if expressible else "The sliders can't say this recipe; take its file or JSON.")  # fmt: skip
+    st.button(
+        "Open in Compress",
+        icon=":material/tune:",
+        key="open",
+        width="stretch",
+        on_click=in_compress,
+        args=(chosen,),
+        disabled=not expressible,
+        help=None if expressible else "The sliders can't say this recipe; take its file or JSON.",
+    )
     file = f"{chosen.recipe.model}-{dataset}-{chosen.digest}"
     with st.container(horizontal=True):
-        st.download_button("File", lambda: engine.file(chosen.recipe), f"{file}.nnz", on_click="ignore", icon=":material/download:", key="file")
-        st.download_button("Recipe", lambda: chosen.recipe.to_json(2), f"{file}.json", on_click="ignore", icon=":material/receipt_long:", key="recipe")
+        st.download_button(
+            "File",
+            lambda: engine.file(chosen.recipe),
+            f"{file}.nnz",
+            on_click="ignore",
+            icon=":material/download:",
+            key="file",
+        )
+        st.download_button(
+            "Recipe",
+            lambda: chosen.recipe.to_json(2),
+            f"{file}.json",
+            on_click="ignore",
+            icon=":material/receipt_long:",
+            key="recipe",
+        )
 
 if st.session_state.pop("go", False):
     st.switch_page("pages/compress.py")
@@ -119,10 +232,16 @@ def row(r: figures.Run) -> dict[str, object]:
     result = by_digest[r.digest]
     change = (result.accuracy(split) or result.validation).change
     return {
-        "Run": r.digest[:4], "Network": NETWORKS[r.network].title, "Recipe": r.label, "Method": [r.family], "File": r.bytes / 1000,
-        "Accuracy": r.accuracy, "Points lost": -100 * change.difference if change else 0.0, "Multiply-adds": units.quantity(result.cost.nonzero_macs),
+        "Run": r.digest[:4],
+        "Network": NETWORKS[r.network].title,
+        "Recipe": r.label,
+        "Method": [r.family],
+        "File": r.bytes / 1000,
+        "Accuracy": r.accuracy,
+        "Points lost": -100 * change.difference if change else 0.0,
+        "Multiply-adds": units.quantity(result.cost.nonzero_macs),
         "Place": "front" if r.on_front else "reference" if r.reference else "",
-    }  # fmt: skip
+    }
 
 
 with below:
@@ -130,15 +249,26 @@ with below:
     table = pd.DataFrame([row(r) for r in order])
     most = float(max(table["File"]))
     choice = st.dataframe(
-        table, hide_index=True, height=196, row_height=34, width="stretch", key="table", on_select="rerun", selection_mode="single-row",
+        table,
+        hide_index=True,
+        height=196,
+        row_height=34,
+        width="stretch",
+        key="table",
+        on_select="rerun",
+        selection_mode="single-row",
         alt="All runs: recipe, method, file size, accuracy",
         column_config={
-            "Method": st.column_config.MultiselectColumn(options=list(COLOURS), color=list(COLOURS.values()), width=96),
-            "File": st.column_config.ProgressColumn("File, kB", format="%.1f", min_value=0, max_value=most, color="violet"),
+            "Method": st.column_config.MultiselectColumn(
+                options=list(COLOURS), color=list(COLOURS.values()), width=96
+            ),
+            "File": st.column_config.ProgressColumn(
+                "File, kB", format="%.1f", min_value=0, max_value=most, color="violet"
+            ),
             "Accuracy": st.column_config.NumberColumn("Accuracy, %", format="%.2f"),
             "Points lost": st.column_config.NumberColumn(format="%.2f"),
         },
-    )  # fmt: skip
+    )
     rows = choice.selection.rows
     if rows and rows[0] < len(order) and order[rows[0]].digest != st.session_state.get("row"):
         st.session_state["row"] = st.session_state["picked"] = order[rows[0]].digest

@@ -1,4 +1,6 @@
-"""What all sessions share: the engine, its store, and what was read from it. The only caches of the pages."""
+"""What all sessions share: the engine, its store, and what was read from it. The only caches of the
+pages.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def owner() -> str:
 
 
 def runs(dataset: str, model: str | None = None) -> list[Result]:
-    """All stored results of a data set, and of one network if named, the newest first. Do not change them."""
+    """All stored results of a data set, and of one network if named, the newest first.
+
+    Do not change them.
+    """
     return _runs(dataset, model, engine().store.stamp())
 
 
@@ -42,5 +47,3 @@ def _runs(dataset: str, model: str | None, stamp: tuple[int, float]) -> list[Res
 def change(before: str, after: str, dataset: str, split: str) -> Change | None:
     """Paired difference between two stored runs, named by their digests."""
     return engine().compare(before, after, dataset, split)
-
-

@@ -1,4 +1,7 @@
-"""The controls that make a recipe. Each is bound to the address: a link holds them all, and pages share them by key."""
+"""The controls that make a recipe.
+
+Each is bound to the address: a link holds them all, and pages share them by key.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,11 @@ import streamlit as st
 from compression.baselines import baseline
 from compression.distillation import Distill
 from compression.pruning import MagnitudePruning, RandomPruning
-from compression.quantization import CodebookQuantization, FixedPointQuantization, UniformQuantization
+from compression.quantization import (
+    CodebookQuantization,
+    FixedPointQuantization,
+    UniformQuantization,
+)
 from compression.recipe import Recipe, Step
 from compression.training import FineTune
 
@@ -35,7 +42,10 @@ BOUND: dict[str, Any] = dict(bind="query-params", persist_state="session")
 
 @dataclass(frozen=True)
 class Setting:
-    """What the controls say. sparsity, width: 0..1; levels: 2..256 or None; tune: epochs of fine-tuning."""
+    """What the controls say.
+
+    sparsity, width: 0..1; levels: 2..256 or None; tune: epochs of fine-tuning.
+    """
 
     network: str
     dataset: str
@@ -53,17 +63,22 @@ class Setting:
 
     def recipe(self) -> Recipe:
         """Student first, then pruning, levels and fine-tuning."""
-        return replace(baseline(self.network, self.dataset), seed=self.seed).then(*self.student_steps(), *self.live_steps(), *self.tune_steps())
+        return replace(baseline(self.network, self.dataset), seed=self.seed).then(
+            *self.student_steps(), *self.live_steps(), *self.tune_steps()
+        )
 
     def student_steps(self, alpha: float | None = None, initial: str | None = None) -> list[Step]:
         if self.width >= 1:
             return []
         return [
             Distill(
-                width=self.width, initial=initial or self.initial, temperature=self.temperature,
-                alpha=self.alpha if alpha is None else alpha, epochs=self.epochs,
+                width=self.width,
+                initial=initial or self.initial,
+                temperature=self.temperature,
+                alpha=self.alpha if alpha is None else alpha,
+                epochs=self.epochs,
             )
-        ]  # fmt: skip
+        ]
 
     def live_steps(self) -> list[Step]:
         return [s for s in (self.pruning_step(), self.quantizing_step()) if s is not None]
@@ -75,14 +90,18 @@ class Setting:
         if self.levels is None:
             return None
         step = QUANTIZERS[self.quantizer][1]
-        return replace(step, **{"Q" if isinstance(step, FixedPointQuantization) else "levels": self.levels})
+        return replace(
+            step, **{"Q" if isinstance(step, FixedPointQuantization) else "levels": self.levels}
+        )
 
     def tune_steps(self) -> list[Step]:
         return [FineTune(epochs=self.tune)] if self.tune else []
 
 
 def untrained(recipe: Recipe) -> Recipe:
-    """The recipe without the training that it still waits for: students only cut, nothing fine-tuned."""
+    """The recipe without the training that it still waits for: students only cut, nothing
+    fine-tuned.
+    """
     start = len(recipe.dense.steps)
     rest = [replace(s, epochs=0) if isinstance(s, Distill) else s for s in recipe.steps[start:]]
     return recipe.prefix(start).then(*(s for s in rest if not isinstance(s, FineTune)))
@@ -91,36 +110,70 @@ def untrained(recipe: Recipe) -> Recipe:
 def widget_values(recipe: Recipe) -> dict[str, Any] | None:
     """What the controls must be set to for this recipe; None where they can't say it."""
     values: dict[str, Any] = dict(
-        network=recipe.model, data=recipe.dataset, seed=recipe.seed, prune=0, levels=OFF, student=100, tune="0"
+        network=recipe.model,
+        data=recipe.dataset,
+        seed=recipe.seed,
+        prune=0,
+        levels=OFF,
+        student=100,
+        tune="0",
     )
     for step in recipe.steps[len(recipe.dense.steps) :]:
         if isinstance(step, MagnitudePruning | RandomPruning):
-            by = next((k for k, (_, s) in PRUNINGS.items() if replace(s, sparsity=step.sparsity) == step), None)  # type: ignore[call-arg]
+            by = next(
+                (k for k, (_, s) in PRUNINGS.items() if replace(s, sparsity=step.sparsity) == step),
+                None,
+            )  # type: ignore[call-arg]
             values |= dict(prune=round(100 * step.sparsity), prune_by=by)
         elif isinstance(step, FixedPointQuantization):
             values |= dict(levels=str(step.Q), levels_by="fixed")
         elif isinstance(step, UniformQuantization | CodebookQuantization):
-            by = next((k for k, (_, s) in QUANTIZERS.items() if type(s) is type(step) and replace(s, levels=step.levels) == step), None)  # type: ignore[call-arg]
+            by = next(
+                (
+                    k
+                    for k, (_, s) in QUANTIZERS.items()
+                    if type(s) is type(step) and replace(s, levels=step.levels) == step
+                ),
+                None,
+            )  # type: ignore[call-arg]
             values |= dict(levels=str(step.levels), levels_by=by)
         elif isinstance(step, Distill):
-            values |= dict(student=round(100 * step.width), initial=step.initial, temperature=step.temperature,
-                           alpha=step.alpha, epochs=max(1, step.epochs))  # fmt: skip
+            values |= dict(
+                student=round(100 * step.width),
+                initial=step.initial,
+                temperature=step.temperature,
+                alpha=step.alpha,
+                epochs=max(1, step.epochs),
+            )
         elif isinstance(step, FineTune):
             values |= dict(tune=str(step.epochs))
     return values if _says(values, recipe) else None
 
 
 def _says(values: dict[str, Any], recipe: Recipe) -> bool:
-    if values["levels"] not in [OFF, *map(str, LEVELS)] or values["tune"] not in TUNINGS or None in values.values():
+    if (
+        values["levels"] not in [OFF, *map(str, LEVELS)]
+        or values["tune"] not in TUNINGS
+        or None in values.values()
+    ):
         return False
     if values["student"] % 5 or values["student"] < 10:
         return False
     setting = Setting(
-        values["network"], values["data"], values["prune"] / 100, values.get("prune_by", "magnitude"),
-        None if values["levels"] == OFF else int(values["levels"]), values.get("levels_by", "codebook"),
-        values["student"] / 100, values.get("initial", "first"), int(values["tune"]), values.get("epochs", 3),
-        values.get("temperature", 4.0), values.get("alpha", 0.7), values["seed"],
-    )  # fmt: skip
+        values["network"],
+        values["data"],
+        values["prune"] / 100,
+        values.get("prune_by", "magnitude"),
+        None if values["levels"] == OFF else int(values["levels"]),
+        values.get("levels_by", "codebook"),
+        values["student"] / 100,
+        values.get("initial", "first"),
+        int(values["tune"]),
+        values.get("epochs", 3),
+        values.get("temperature", 4.0),
+        values.get("alpha", 0.7),
+        values["seed"],
+    )
     return recipe in (setting.recipe(), untrained(setting.recipe()))
 
 
@@ -136,67 +189,169 @@ def compress_controls(network: str, dataset: str) -> Setting:
     with st.container(gap=16):
         slider, method = st.columns(**pair)
         prune = slider.slider(
-            ":orange[**Prune ratio**]", 0, 99, 80, 1, format="%d %%", key="prune", **BOUND,
+            ":orange[**Prune ratio**]",
+            0,
+            99,
+            80,
+            1,
+            format="%d %%",
+            key="prune",
+            **BOUND,
             help="Share of the weights that are set to zero. K, the number kept, is what is left.",
-        )  # fmt: skip
-        pruning = method.selectbox("Pruning method", list(PRUNINGS), format_func=lambda k: PRUNINGS[k][0], key="prune_by",
-                                   label_visibility="collapsed", **BOUND)  # fmt: skip
+        )
+        pruning = method.selectbox(
+            "Pruning method",
+            list(PRUNINGS),
+            format_func=lambda k: PRUNINGS[k][0],
+            key="prune_by",
+            label_visibility="collapsed",
+            **BOUND,
+        )
         slider, method = st.columns(**pair)
         levels = slider.select_slider(
-            ":blue[**Levels**]", [*map(str, LEVELS), OFF], "16", key="levels", **BOUND,
-            help="How many different values the weights of a layer may take; zero is not counted. With fixed point: Q, "
-                 "the levels per unit of weight. Off: weights stay as they are.",
-        )  # fmt: skip
-        quantizer = method.selectbox("Quantization method", list(QUANTIZERS), format_func=lambda k: QUANTIZERS[k][0],
-                                     key="levels_by", label_visibility="collapsed", **BOUND)  # fmt: skip
+            ":blue[**Levels**]",
+            [*map(str, LEVELS), OFF],
+            "16",
+            key="levels",
+            **BOUND,
+            help=(
+                "How many different values the weights of a layer may take; zero is not counted."
+                " With fixed point: Q, the levels per unit of weight. Off: weights stay as they"
+                " are."
+            ),
+        )
+        quantizer = method.selectbox(
+            "Quantization method",
+            list(QUANTIZERS),
+            format_func=lambda k: QUANTIZERS[k][0],
+            key="levels_by",
+            label_visibility="collapsed",
+            **BOUND,
+        )
         slider, method = st.columns(**pair)
-        width, initial = student_slider(slider, "student", 100), initial_choice(method, collapsed=True)
+        width, initial = (
+            student_slider(slider, "student", 100),
+            initial_choice(method, collapsed=True),
+        )
         with st.container(horizontal=True, vertical_alignment="center"):
             tune = st.selectbox(
-                "Fine-tuning", list(TUNINGS), format_func=TUNINGS.get, key="tune", width=170, label_visibility="collapsed", **BOUND,
-            )  # fmt: skip
+                "Fine-tuning",
+                list(TUNINGS),
+                format_func=TUNINGS.get,
+                key="tune",
+                width=170,
+                label_visibility="collapsed",
+                **BOUND,
+            )
             with st.popover("Training", icon=":material/tune:", type="tertiary"):
-                st.caption("Fine-tuning keeps zeros and levels (straight-through gradient). For students:")
+                st.caption(
+                    "Fine-tuning keeps zeros and levels (straight-through gradient). For students:"
+                )
                 epochs, temperature, alpha = student_training()
                 seed = seed_input()
-    return Setting(network, dataset, prune / 100, pruning, None if levels == OFF else int(levels), quantizer, width, initial,
-                   int(tune or 0), epochs, temperature, alpha, seed)  # fmt: skip
+    return Setting(
+        network,
+        dataset,
+        prune / 100,
+        pruning,
+        None if levels == OFF else int(levels),
+        quantizer,
+        width,
+        initial,
+        int(tune or 0),
+        epochs,
+        temperature,
+        alpha,
+        seed,
+    )
 
 
 def student_slider(where: Any, key: str, default: int) -> float:
     """Share of the hidden units that the student keeps, 0.1..1. default: percent."""
     return (
         where.slider(
-            ":green[**Student size**]", 10, 100, default, 5, format="%d %%", key=key, **BOUND,
-            help="Share of the hidden units (or channels) of each layer that a smaller network keeps.",
+            ":green[**Student size**]",
+            10,
+            100,
+            default,
+            5,
+            format="%d %%",
+            key=key,
+            **BOUND,
+            help=(
+                "Share of the hidden units (or channels) of each layer that a smaller network"
+                " keeps."
+            ),
         )
         / 100
-    )  # fmt: skip
+    )
 
 
 def initial_choice(where: Any, collapsed: bool = False) -> str:
     return where.selectbox(
-        "Initial weights", list(INITIALS), format_func=INITIALS.get, key="initial",
-        label_visibility="collapsed" if collapsed else "visible", **BOUND,
-        help="Where the student's weights come from: the teacher's first K columns, its K largest units, or chance.",
-    )  # fmt: skip
+        "Initial weights",
+        list(INITIALS),
+        format_func=INITIALS.get,
+        key="initial",
+        label_visibility="collapsed" if collapsed else "visible",
+        **BOUND,
+        help=(
+            "Where the student's weights come from: the teacher's first K columns, its K largest"
+            " units, or chance."
+        ),
+    )
 
 
 def student_training() -> tuple[int, float, float]:
     """epochs, temperature and alpha of the student's training."""
-    epochs = st.slider("Student epochs", 1, 20, 3, 1, key="epochs", help="Times that the student sees every training image.", **BOUND)
+    epochs = st.slider(
+        "Student epochs",
+        1,
+        20,
+        3,
+        1,
+        key="epochs",
+        help="Times that the student sees every training image.",
+        **BOUND,
+    )
     temperature = st.slider(
-        "Temperature", 1.0, 20.0, 4.0, 0.5, key="temperature", **BOUND,
-        help="Softens the answers of the teacher: above 1, the student learns how alike the classes look.",
-    )  # fmt: skip
+        "Temperature",
+        1.0,
+        20.0,
+        4.0,
+        0.5,
+        key="temperature",
+        **BOUND,
+        help=(
+            "Softens the answers of the teacher: above 1, the student learns how alike the classes"
+            " look."
+        ),
+    )
     alpha = st.slider(
-        "Alpha", 0.0, 1.0, 0.7, 0.05, key="alpha", **BOUND,
-        help="Share of the teacher's answers in the loss; the rest are the true labels. 0: without teacher.",
-    )  # fmt: skip
+        "Alpha",
+        0.0,
+        1.0,
+        0.7,
+        0.05,
+        key="alpha",
+        **BOUND,
+        help=(
+            "Share of the teacher's answers in the loss; the rest are the true labels. 0: without"
+            " teacher."
+        ),
+    )
     return epochs, temperature, alpha
 
 
 def seed_input() -> int:
     return int(
-        st.number_input("Seed", 0, 2**31 - 1, 0, key="seed", help="Same seed, same numbers. Networks of seed 0 are shipped.", **BOUND)
-    )  # fmt: skip
+        st.number_input(
+            "Seed",
+            0,
+            2**31 - 1,
+            0,
+            key="seed",
+            help="Same seed, same numbers. Networks of seed 0 are shipped.",
+            **BOUND,
+        )
+    )

@@ -1,4 +1,6 @@
-"""What every page has around its content: logo, network, data set, running jobs; and the guard for what is not offered."""
+"""What every page has around its content: logo, network, data set, running jobs; and the guard for
+what is not offered.
+"""
 
 from __future__ import annotations
 
@@ -39,32 +41,48 @@ def colours() -> Palette:
 
 
 def begin() -> tuple[str, str]:
-    """Draw the sidebar. Returns the chosen network and data set; stops the page where they do not go together."""
+    """Draw the sidebar.
+
+    Returns the chosen network and data set; stops the page where they do not go together.
+    """
     accept_names()
     st.logo(f"{ASSETS}/logo-{theme()}.svg", size="large")
     with st.sidebar:
         dataset = st.session_state.get("data", "mnist")
         network = st.radio(
-            "Network", list(NETWORKS), format_func=lambda n: NETWORKS[n].title, key="network", **BOUND,
+            "Network",
+            list(NETWORKS),
+            format_func=lambda n: NETWORKS[n].title,
+            key="network",
+            **BOUND,
             captions=[_caption(n, dataset) for n in NETWORKS],
             help="Parameters and validation accuracy of the dense network. "
-                 + " · ".join(f"{n.title}: {n.about}" for n in NETWORKS.values()),
-        )  # fmt: skip
+            + " · ".join(f"{n.title}: {n.about}" for n in NETWORKS.values()),
+        )
         dataset = st.selectbox(
-            "Data set", list(DATASETS), 1, format_func=lambda d: DATASETS[d].title, key="data", **BOUND,
+            "Data set",
+            list(DATASETS),
+            1,
+            format_func=lambda d: DATASETS[d].title,
+            key="data",
+            **BOUND,
             help=" · ".join(f"**{DATASETS[d].title}**: {text}" for d, text in SOURCES.items()),
-        )  # fmt: skip
+        )
         _running(live=bool(cached.engine().jobs_of(cached.owner())))
     reason = why_not(network, dataset)
     if reason:
         st.title("This pair is not offered", anchor=False)
-        st.markdown(f"{NETWORKS[network].title} {reason}. Choose another network or data set on the left.")
+        st.markdown(
+            f"{NETWORKS[network].title} {reason}. Choose another network or data set on the left."
+        )
         st.stop()
     return network, dataset
 
 
 def accept_names() -> None:
-    """Links may also say `network=lenet5`, as the command line does, where Streamlit writes `network=LeNet-5`."""
+    """Links may also say `network=lenet5`, as the command line does, where Streamlit writes
+    `network=LeNet-5`.
+    """
     if "names_read" in st.session_state:
         return
     st.session_state["names_read"] = True
@@ -80,7 +98,11 @@ def _caption(network: str, dataset: str) -> str:
     if reason:
         return f"{picture} not for {DATASETS[dataset].title}"
     dense = cached.engine().result(Ask(baseline(network, dataset)))
-    words = f"{units.quantity(dense.cost.params)}, {units.percent(dense.validation.value)}" if dense else ""
+    words = (
+        f"{units.quantity(dense.cost.params)}, {units.percent(dense.validation.value)}"
+        if dense
+        else ""
+    )
     return f"{picture} {words}"
 
 
@@ -92,9 +114,15 @@ def _sketch(network: str) -> str:
     for i, width in enumerate(wide):
         height = 14 - 8 * i / len(wide)
         opacity = 0.95 if i % 2 == 0 else 0.6
-        shapes.append(f'<rect x="{x}" y="{7 - height / 2:.1f}" width="{width}" height="{height:.1f}" rx="1.5" opacity="{opacity}"/>')
+        shapes.append(
+            f'<rect x="{x}" y="{7 - height / 2:.1f}" width="{width}" height="{height:.1f}" rx="1.5"'
+            f' opacity="{opacity}"/>'
+        )
         x += width + 2
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{x}" height="14" fill="#8A94A6">{"".join(shapes)}</svg>'
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{x}" height="14"'
+        f' fill="#8A94A6">{"".join(shapes)}</svg>'
+    )
     return base64.b64encode(svg.encode()).decode()
 
 
@@ -110,13 +138,20 @@ def _jobs() -> None:
         st.caption("Running")
     for job in jobs:
         engine.look(job.digest, owner)
-        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"job-{job.digest}"):
+        with st.container(
+            border=True, horizontal=True, vertical_alignment="center", key=f"job-{job.digest}"
+        ):
             done = job.progress.done if job.progress else 0.0
             st.progress(min(1.0, done), text=f":small[{progress_text(job)}]")
             st.button(
-                "", icon=":material/close:", type="tertiary", key=f"cancel-{job.digest}", help="Cancel this job",
-                on_click=engine.cancel, args=(job.digest, owner),
-            )  # fmt: skip
+                "",
+                icon=":material/close:",
+                type="tertiary",
+                key=f"cancel-{job.digest}",
+                help="Cancel this job",
+                on_click=engine.cancel,
+                args=(job.digest, owner),
+            )
     shown = st.session_state.get("jobs_shown", [])
     now = [job.digest for job in jobs]
     st.session_state["jobs_shown"] = now
@@ -130,15 +165,23 @@ def progress_text(job: Job) -> str:
         before = cached.engine().place(job)
         if not cached.engine().ready:
             return f"**{job.recipe.label}**: the workers are starting"
-        return f"**{job.recipe.label}**: waiting, {before} before it" if before else f"**{job.recipe.label}**: starting"
+        return (
+            f"**{job.recipe.label}**: waiting, {before} before it"
+            if before
+            else f"**{job.recipe.label}**: starting"
+        )
     p, last = job.progress, job.history[-1:]
     accuracy = f", {units.percent(last[0].accuracy)}, {units.size(last[0].bytes)}" if last else ""
     return f"**{p.label}**{accuracy}, loss {p.loss:.3f}, {units.duration(p.seconds_left)} left"
 
 
 def chart(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
-    """A plot in the lab's way: no mode bar, a name for the widget and one for people who can't see it."""
-    return st.plotly_chart(figure, theme=None, key=key, alt=alt, config={"displayModeBar": False}, **more)
+    """A plot in the lab's way: no mode bar, a name for the widget and one for people who can't see
+    it.
+    """
+    return st.plotly_chart(
+        figure, theme=None, key=key, alt=alt, config={"displayModeBar": False}, **more
+    )
 
 
 def copy_link() -> None:
@@ -147,16 +190,39 @@ def copy_link() -> None:
         st.caption("This address holds every control: whoever opens it sees the same numbers.")
         pairs = [(k, v) for k in st.query_params for v in st.query_params.get_all(k)]
         address = (st.context.url or "").partition("?")[0]
-        st.code(f"{address}?{urlencode(pairs)}" if pairs else address, language=None, wrap_lines=True)
+        st.code(
+            f"{address}?{urlencode(pairs)}" if pairs else address, language=None, wrap_lines=True
+        )
 
 
 def view() -> tuple[str, str, bool]:
-    """A popover of what is shown how. Returns the split (validation, test), bytes by (step, layer), and tall charts."""
+    """A popover of what is shown how.
+
+    Returns the split (validation, test), bytes by (step, layer), and tall charts.
+    """
     with st.popover("View", icon=":material/visibility:", type="tertiary"):
         split = st.segmented_control(
-            "Score on", list(SPLITS), default="validation", required=True, key="split", format_func=SPLITS.get, **BOUND,
-            help="Choose settings on validation; the test split is for reporting. Who chooses on it fools himself.",
-        )  # fmt: skip
-        by = st.segmented_control("Show bytes by", ["step", "layer"], default="step", required=True, key="bytes_by", **BOUND)
-        tall = st.toggle("Tall charts", key="tall", help="For screens of 1,000 pixels height and more.", **BOUND)
+            "Score on",
+            list(SPLITS),
+            default="validation",
+            required=True,
+            key="split",
+            format_func=SPLITS.get,
+            **BOUND,
+            help=(
+                "Choose settings on validation; the test split is for reporting. Who chooses on it"
+                " fools himself."
+            ),
+        )
+        by = st.segmented_control(
+            "Show bytes by",
+            ["step", "layer"],
+            default="step",
+            required=True,
+            key="bytes_by",
+            **BOUND,
+        )
+        tall = st.toggle(
+            "Tall charts", key="tall", help="For screens of 1,000 pixels height and more.", **BOUND
+        )
     return split or "validation", by or "step", tall

@@ -9,9 +9,14 @@ from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.models import NETWORKS
 from compression.pruning import MagnitudePruning, RandomPruning
-from compression.quantization import CodebookQuantization, FixedPointQuantization, UniformQuantization
+from compression.quantization import (
+    CodebookQuantization,
+    FixedPointQuantization,
+    UniformQuantization,
+)
 from compression.recipe import Recipe, kept
 from compression.result import Accuracy, Result
+
 
 def loss_words(accuracy: Accuracy) -> str:
     """What became of the accuracy, in words that are true."""
@@ -35,8 +40,14 @@ def headline(recipe: Recipe, result: Result | None, split: str) -> str:
         return f"{name(recipe)}: measuring"
     accuracy = result.accuracy(split) or result.validation
     if accuracy.change is None:
-        return f"{name(recipe)}, dense: {units.size(result.cost.fp32_bytes)}, {units.percent(accuracy.value)} right"
-    return f"{name(recipe)}, compressed {units.times(result.ratio).rstrip('×')} times, {loss_words(accuracy)}"
+        return (
+            f"{name(recipe)}, dense: {units.size(result.cost.fp32_bytes)},"
+            f" {units.percent(accuracy.value)} right"
+        )
+    return (
+        f"{name(recipe)}, compressed {units.times(result.ratio).rstrip('×')} times,"
+        f" {loss_words(accuracy)}"
+    )
 
 
 def cards(result: Result | None, split: str) -> None:
@@ -51,21 +62,39 @@ def cards(result: Result | None, split: str) -> None:
         _accuracy_card(accuracy, split, result)
         cost, base = result.cost, result.baseline
         st.metric(
-            "File size", units.size(cost.bytes), units.times(result.ratio), **look,  # type: ignore[arg-type]
+            "File size",
+            units.size(cost.bytes),
+            units.times(result.ratio),
+            **look,  # type: ignore[arg-type]
             delta_description=f"from {units.size(base.fp32_bytes)}",
-            help=f"Length of the .nnz file, {cost.bytes:,} bytes, against the dense network's fp32 file. " + sizes_text(result),
-        )  # fmt: skip
+            help=(
+                f"Length of the .nnz file, {cost.bytes:,} bytes, against the dense network's fp32"
+                " file. "
+            )
+            + sizes_text(result),
+        )
         st.metric(
-            "Non-zero weights", units.quantity(cost.nonzero_weights), units.percent(cost.nonzero_weights / base.weights, 0),
-            **look, delta_description=f"of {units.quantity(base.weights)}",  # type: ignore[arg-type]
-            help=f"{cost.nonzero_weights:,} weights that are not zero; with biases {cost.nonzero_params:,} of {cost.params:,} parameters.",
-        )  # fmt: skip
+            "Non-zero weights",
+            units.quantity(cost.nonzero_weights),
+            units.percent(cost.nonzero_weights / base.weights, 0),
+            **look,
+            delta_description=f"of {units.quantity(base.weights)}",  # type: ignore[arg-type]
+            help=(
+                f"{cost.nonzero_weights:,} weights that are not zero; with biases"
+                f" {cost.nonzero_params:,} of {cost.params:,} parameters."
+            ),
+        )
         st.metric(
-            "Multiply-adds", units.quantity(cost.nonzero_macs), units.percent(cost.nonzero_macs / base.macs, 0),
-            **look, delta_description=f"of {units.quantity(base.macs)}",  # type: ignore[arg-type]
-            help=f"For one image, without those by zero; {units.quantity(cost.macs)} with them. "
-                 "Zeros make the file smaller, not the network faster.",
-        )  # fmt: skip
+            "Multiply-adds",
+            units.quantity(cost.nonzero_macs),
+            units.percent(cost.nonzero_macs / base.macs, 0),
+            **look,
+            delta_description=f"of {units.quantity(base.macs)}",  # type: ignore[arg-type]
+            help=(
+                f"For one image, without those by zero; {units.quantity(cost.macs)} with them. "
+                "Zeros make the file smaller, not the network faster."
+            ),
+        )
 
 
 def _accuracy_card(accuracy: Accuracy, split: str, result: Result) -> None:
@@ -73,12 +102,15 @@ def _accuracy_card(accuracy: Accuracy, split: str, result: Result) -> None:
     noise = change is None or change.within_noise
     label = f"Accuracy, {split}"
     st.metric(
-        label, f"{units.percent(m.value)} ±{100 * m.half_width:.1f}",
+        label,
+        f"{units.percent(m.value)} ±{100 * m.half_width:.1f}",
         units.points(change.difference) if change else "dense",
         delta_color="off" if noise or (change and change.difference > 0) else "red",
-        delta_arrow="off", border=True, delta_description="within noise" if change and noise else "against dense" if change else "",
+        delta_arrow="off",
+        border=True,
+        delta_description="within noise" if change and noise else "against dense" if change else "",
         help=_accuracy_help(accuracy, result),
-    )  # fmt: skip
+    )
 
 
 def _accuracy_help(accuracy: Accuracy, result: Result) -> str:
@@ -86,11 +118,12 @@ def _accuracy_help(accuracy: Accuracy, result: Result) -> str:
     text = (
         f"{accuracy.correct:,} of {accuracy.total:,} images right; 95 % Wilson interval "
         f"{100 * m.low:.2f} to {100 * m.high:.2f} %."
-    )  # fmt: skip
+    )
     if change:
         text += (
-            f" On the same images as the dense network: {100 * change.difference:+.2f} points "
-            f"({100 * change.low:+.2f} to {100 * change.high:+.2f}), McNemar p = {change.p_value:.2g}."
+            f" On the same images as the dense network: {100 * change.difference:+.2f} points"
+            f" ({100 * change.low:+.2f} to {100 * change.high:+.2f}), McNemar p ="
+            f" {change.p_value:.2g}."
         )
     if result.test and result.test.total != accuracy.total:
         text += f" Test split: {100 * result.test.value:.2f} %."
@@ -100,20 +133,23 @@ def _accuracy_help(accuracy: Accuracy, result: Result) -> str:
 def sizes_text(result: Result) -> str:
     c = result.cost
     return (
-        f"Nominal (params × bits) {units.size(c.nominal_bytes)}, fp32 file {units.size(c.fp32_bytes)}, "
-        f"deflated {units.size(c.zip_bytes)}, .nnz {units.size(c.bytes)}."
+        f"Nominal (params × bits) {units.size(c.nominal_bytes)}, fp32 file"
+        f" {units.size(c.fp32_bytes)}, deflated {units.size(c.zip_bytes)}, .nnz"
+        f" {units.size(c.bytes)}."
     )
 
 
 def formulas(recipe: Recipe, result: Result | None) -> str:
-    """The formula of each step with the K, Q or levels of the moment, as one line of Markdown each."""
+    """The formula of each step with the K, Q or levels of the moment: a line of Markdown each."""
     lines = []
     weights = result.cost.weights if result else None
     for step in recipe.steps:
         if isinstance(step, Distill):
             lines.append(rf"$W_\mathrm{{small}} = W(:, 1{{:}}K)$, $K$ = {100 * step.width:.0f} %")
         elif isinstance(step, MagnitudePruning | RandomPruning):
-            rule = r"|W| \geq |W|_{(K)}" if isinstance(step, MagnitudePruning) else r"\mathrm{chance}"
+            rule = (
+                r"|W| \geq |W|_{(K)}" if isinstance(step, MagnitudePruning) else r"\mathrm{chance}"
+            )
             number = units.grouped(kept(weights, step.sparsity)) if weights else "…"
             lines.append(rf"$W' = W \odot [{rule}]$, $K$ = {number}")
         elif isinstance(step, FixedPointQuantization):

@@ -1,4 +1,4 @@
-"""What has to be trained before it can be shown: the button that starts it, and what its job says."""
+"""What must be trained before it can be shown: the button that starts it, what its job says."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ def epochs(recipe: Recipe, missing: tuple[int, ...]) -> int:
 
 
 def seconds(recipe: Recipe, missing: tuple[int, ...]) -> float:
-    """Expected time of the missing training: by the epochs of stored runs of this network where there are any."""
-    past = [e.seconds / e.epoch for r in cached.runs(recipe.dataset, recipe.model) for e in r.history]
+    """Expected time of the missing training: by the epochs of stored runs of this network where
+    there are any.
+    """
+    past = [
+        e.seconds / e.epoch for r in cached.runs(recipe.dataset, recipe.model) for e in r.history
+    ]
     one = sorted(past)[len(past) // 2] if past else FIRST_GUESS.get(recipe.model, 20.0)
     return one * epochs(recipe, missing)
 
@@ -46,19 +50,31 @@ def what(recipe: Recipe, missing: tuple[int, ...]) -> str:
         words.append("the student")
     text = f"Train {' and '.join(words)}" if words else ""
     if "fine_tune" in kinds:
-        text = f"{text}, then fine-tune" if text else f"Fine-tune {epochs(recipe, missing)} epoch" + "s" * (epochs(recipe, missing) > 1)
+        text = (
+            f"{text}, then fine-tune"
+            if text
+            else f"Fine-tune {epochs(recipe, missing)} epoch" + "s" * (epochs(recipe, missing) > 1)
+        )
     return text
 
 
 def button(recipe: Recipe, missing: tuple[int, ...], engine: Engine, owner: str) -> None:
-    """Start, watch or repeat the training that this recipe waits for; nothing where it waits for none."""
+    """Start, watch or repeat the training that this recipe waits for; nothing where it waits for
+    none.
+    """
     if not missing:
         return
     job = engine.jobs.get(recipe.digest)
     if job is not None and job.live:
         st.caption("Training: the figures above are those before it.")
         return
-    st.button(what(recipe, missing), icon=":material/model_training:", key="start", on_click=start, args=(recipe, engine, owner))
+    st.button(
+        what(recipe, missing),
+        icon=":material/model_training:",
+        key="start",
+        on_click=start,
+        args=(recipe, engine, owner),
+    )
     if job is not None and job.state == "failed":
         st.caption(f":red[It failed: {job.error}]")
     elif st.session_state.get("job_error"):
@@ -76,7 +92,10 @@ def dense_first(recipe: Recipe, engine: Engine) -> None:
     if not missing:
         return
     owner = cached.owner()
-    st.markdown("The dense network of this recipe is not trained yet; those of seed 0 are shipped, others take a while.")
+    st.markdown(
+        "The dense network of this recipe is not trained yet; those of seed 0 are shipped, others"
+        " take a while."
+    )
     button(dense, missing, engine, owner)
     job = engine.look(dense.digest, owner)
 
