@@ -154,7 +154,7 @@ def _weight(name: str, array: np.ndarray, attached: list[Attachment]) -> Compres
             if found is not None:
                 return found
     table, symbols = np.unique(array, return_inverse=True)
-    if len(table) <= min(MOST_VALUES, np.count_nonzero(array) // 2):
+    if len(table) <= min(MOST_VALUES, int(np.count_nonzero(array)) // 2):
         return CompressedTensor(
             name, array.shape, "codebook", symbols=symbols.astype(np.int32).reshape(-1), table=table
         )

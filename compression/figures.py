@@ -148,7 +148,13 @@ def _figure(p: Palette, height: int, title: str, rest: str = "", **margin: int) 
 
 
 def _label(
-    figure: go.Figure, p: Palette, x: float, y: float, text: str, color: str, **more: object
+    figure: go.Figure,
+    p: Palette,
+    x: float,
+    y: float | str,
+    text: str,
+    color: str,
+    **more: object,
 ) -> None:
     figure.add_annotation(
         **{
@@ -551,7 +557,7 @@ def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
             xanchor="left",
             xshift=4,
             bgcolor="rgba(0,0,0,0)",
-        )  # type: ignore[arg-type]
+        )
     most = max(max(b.start, b.end) for b in bars)
     figure.update_layout(
         xaxis=dict(visible=False, range=[0, most]),
@@ -609,7 +615,7 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
             xanchor="left",
             xshift=4,
             bgcolor="rgba(0,0,0,0)",
-        )  # type: ignore[arg-type]
+        )
     figure.update_layout(
         barmode="stack",
         xaxis=dict(visible=False, range=[0, max(r.weights + r.tables + r.bias for r in rows)]),
@@ -659,7 +665,7 @@ def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
             xanchor="left",
             xshift=4,
             bgcolor="rgba(0,0,0,0)",
-        )  # type: ignore[arg-type]
+        )
     figure.update_layout(
         xaxis=dict(visible=False, range=[0, max(b.bytes for b in bars)]),
         yaxis=dict(autorange="reversed", showgrid=False, tickfont=dict(color=p.text)),

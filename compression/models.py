@@ -219,7 +219,7 @@ def attachments(layer: nn.Module) -> list[Attachment]:
     """The attachments of the layer's weight, in the order in which they act."""
     if not parametrize.is_parametrized(layer, "weight"):
         return []
-    return list(layer.parametrizations["weight"])  # type: ignore[union-attr, index, arg-type]
+    return list(layer.parametrizations["weight"])  # type: ignore[index]
 
 
 def effective_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -231,6 +231,7 @@ def effective_state(model: nn.Module) -> dict[str, torch.Tensor]:
             f"{name}.{part}": value.detach()
             for name, layer in prunable_layers(model)
             for part, value in (("weight", layer.weight), ("bias", layer.bias))
+            if value is not None
         }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from .errors import InvalidInput
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .training import Context
 
+StepT = TypeVar("StepT", bound="Step")
 _STEPS: dict[str, type[Step]] = {}
 _FAMILIES = (
     "training",
@@ -136,6 +137,10 @@ class Step(ABC):
         """Whether this very step trains; a step that can, with 0 epochs, does not."""
         return self.trains and getattr(self, "epochs", 1) > 0
 
+    def changed(self, **knobs: float | str) -> Self:
+        """The same step with other knobs."""
+        return make_step(type(self), {**dataclasses.asdict(self), **knobs})
+
     def to_dict(self) -> dict[str, Any]:
         return {"step": self.name, "version": self.version, **dataclasses.asdict(self)}
 
@@ -153,7 +158,7 @@ class Step(ABC):
         return make_step(cls, knobs)
 
 
-def make_step(cls: type[Step], knobs: Mapping[str, Any]) -> Step:
+def make_step(cls: type[StepT], knobs: Mapping[str, Any]) -> StepT:
     """The step with these knobs; InvalidInput for a knob that it does not have."""
     known = [f.name for f in dataclasses.fields(cls)]
     for name in knobs:

@@ -150,10 +150,10 @@ class Result:
         return self.test if split == "test" else self.validation
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            **dataclasses.asdict(dataclasses.replace(self, recipe=None)),
-            "recipe": self.recipe.to_dict(),
-        }  # type: ignore[arg-type]
+        values = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "recipe"
+        }
+        return {"recipe": self.recipe.to_dict()} | {k: _plain(v) for k, v in values.items()}
 
     @staticmethod
     def from_dict(d: dict[str, Any]) -> Result:
@@ -185,6 +185,13 @@ class Baseline:
     macs: int
     validation: float
     test: float | None
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses and tuples as dicts and lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
 def _accuracy(d: dict[str, Any]) -> Accuracy:

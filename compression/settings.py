@@ -61,7 +61,7 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings of this process. Raises InvalidInput with one sentence where they are wrong."""
     try:
-        return Settings()
+        return Settings()  # type: ignore[call-arg]  # the values come from the environment
     except ValidationError as e:
         first = e.errors()[0]
         name = "_".join(["COMPRESSION", *map(str, first["loc"])]).upper() if first["loc"] else ""

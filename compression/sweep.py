@@ -20,7 +20,7 @@ def sparsity_curve(recipe: Recipe, place: int, step: Step) -> list[tuple[float, 
     else stays.
     """
     return [
-        (sparsity, replace_step(recipe, place, dataclasses.replace(step, sparsity=sparsity)))  # type: ignore[call-arg]
+        (sparsity, replace_step(recipe, place, step.changed(sparsity=sparsity)))
         for sparsity in CURVE_SPARSITIES
     ]
 

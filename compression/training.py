@@ -97,7 +97,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: share_of_rate(step, epochs * steps)
     )
-    model.train().to(memory_format=torch.channels_last)
+    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with one_thread():
         for epoch in range(1, epochs + 1):
             order = torch.randperm(len(train), generator=context.generator)

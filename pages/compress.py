@@ -159,7 +159,7 @@ with export.popover("Export", icon=":material/download:", type="tertiary", disab
     if result is not None:
         st.download_button(
             "Result (.json)",
-            lambda: json.dumps(result.to_dict(), indent=2),
+            json.dumps(result.to_dict(), indent=2),
             f"{name}-result.json",
             on_click="ignore",
             width="stretch",

@@ -65,7 +65,7 @@ with filters:
         default="validation",
         required=True,
         key="split",
-        format_func=frame.SPLITS.get,
+        format_func=lambda s: frame.SPLITS[s],
         label_visibility="collapsed",
         **controls.BOUND,
     )

@@ -21,19 +21,19 @@ from compression.quantization import (
 from compression.recipe import Recipe, Step
 from compression.training import FineTune
 
-PRUNINGS = {
+PRUNINGS: dict[str, tuple[str, Step]] = {
     "magnitude": ("Magnitude", MagnitudePruning(scope="global")),
     "layerwise": ("Per layer", MagnitudePruning(scope="layer")),
     "random": ("Random", RandomPruning(scope="global")),
 }
-QUANTIZERS = {
+QUANTIZERS: dict[str, tuple[str, Step]] = {
     "codebook": ("Codebook", CodebookQuantization()),
     "uniform": ("Uniform", UniformQuantization()),
     "channel": ("Uniform, channel", UniformQuantization(per="channel")),
     "fixed": ("Fixed point Q", FixedPointQuantization()),
 }
 INITIALS = {"first": "First K", "largest": "Largest K", "random": "Random"}
-CHOICES = {"prune_by": PRUNINGS, "levels_by": QUANTIZERS, "initial": INITIALS}
+CHOICES = {"prune_by": [*PRUNINGS], "levels_by": [*QUANTIZERS], "initial": [*INITIALS]}
 OFF = "off"
 LEVELS = [*range(2, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, 257, 8)]
 TUNINGS = {"0": "No fine-tuning", "1": "Tune 1 epoch", "3": "Tune 3 epochs", "10": "Tune 10 epochs"}
@@ -84,15 +84,14 @@ class Setting:
         return [s for s in (self.pruning_step(), self.quantizing_step()) if s is not None]
 
     def pruning_step(self) -> Step | None:
-        return replace(PRUNINGS[self.pruning][1], sparsity=self.sparsity) if self.sparsity else None  # type: ignore[call-arg]
+        step = PRUNINGS[self.pruning][1]
+        return step.changed(sparsity=self.sparsity) if self.sparsity else None
 
     def quantizing_step(self) -> Step | None:
         if self.levels is None:
             return None
         step = QUANTIZERS[self.quantizer][1]
-        return replace(
-            step, **{"Q" if isinstance(step, FixedPointQuantization) else "levels": self.levels}
-        )
+        return step.changed(**{"Q" if "fixed" in step.name else "levels": self.levels})
 
     def tune_steps(self) -> list[Step]:
         return [FineTune(epochs=self.tune)] if self.tune else []
@@ -120,23 +119,13 @@ def widget_values(recipe: Recipe) -> dict[str, Any] | None:
     )
     for step in recipe.steps[len(recipe.dense.steps) :]:
         if isinstance(step, MagnitudePruning | RandomPruning):
-            by = next(
-                (k for k, (_, s) in PRUNINGS.items() if replace(s, sparsity=step.sparsity) == step),
-                None,
-            )  # type: ignore[call-arg]
-            values |= dict(prune=round(100 * step.sparsity), prune_by=by)
+            values |= dict(
+                prune=round(100 * step.sparsity), prune_by=_key(PRUNINGS, step, "sparsity")
+            )
         elif isinstance(step, FixedPointQuantization):
             values |= dict(levels=str(step.Q), levels_by="fixed")
         elif isinstance(step, UniformQuantization | CodebookQuantization):
-            by = next(
-                (
-                    k
-                    for k, (_, s) in QUANTIZERS.items()
-                    if type(s) is type(step) and replace(s, levels=step.levels) == step
-                ),
-                None,
-            )  # type: ignore[call-arg]
-            values |= dict(levels=str(step.levels), levels_by=by)
+            values |= dict(levels=str(step.levels), levels_by=_key(QUANTIZERS, step, "levels"))
         elif isinstance(step, Distill):
             values |= dict(
                 student=round(100 * step.width),
@@ -148,6 +137,17 @@ def widget_values(recipe: Recipe) -> dict[str, Any] | None:
         elif isinstance(step, FineTune):
             values |= dict(tune=str(step.epochs))
     return values if _says(values, recipe) else None
+
+
+def _key(methods: dict[str, tuple[str, Step]], step: Step, knob: str) -> str | None:
+    """The word for this method, if it differs from a known one in nothing but the slider's knob."""
+    value = getattr(step, knob)
+    same = (
+        k
+        for k, (_, s) in methods.items()
+        if type(s) is type(step) and s.changed(**{knob: value}) == step
+    )
+    return next(same, None)
 
 
 def _says(values: dict[str, Any], recipe: Recipe) -> bool:
@@ -237,7 +237,7 @@ def compress_controls(network: str, dataset: str) -> Setting:
             tune = st.selectbox(
                 "Fine-tuning",
                 list(TUNINGS),
-                format_func=TUNINGS.get,
+                format_func=lambda k: TUNINGS[k],
                 key="tune",
                 width=170,
                 label_visibility="collapsed",
@@ -291,7 +291,7 @@ def initial_choice(where: Any, collapsed: bool = False) -> str:
     return where.selectbox(
         "Initial weights",
         list(INITIALS),
-        format_func=INITIALS.get,
+        format_func=lambda k: INITIALS[k],
         key="initial",
         label_visibility="collapsed" if collapsed else "visible",
         **BOUND,

@@ -86,7 +86,7 @@ def accept_names() -> None:
     if "names_read" in st.session_state:
         return
     st.session_state["names_read"] = True
-    for key, known in (("network", NETWORKS), ("data", DATASETS), *CHOICES.items()):
+    for key, known in {"network": [*NETWORKS], "data": [*DATASETS], **CHOICES}.items():
         value = st.query_params.get(key)
         if value in known:
             st.session_state[key] = value
@@ -149,14 +149,19 @@ def _jobs() -> None:
                 type="tertiary",
                 key=f"cancel-{job.digest}",
                 help="Cancel this job",
-                on_click=engine.cancel,
-                args=(job.digest, owner),
+                on_click=_cancel,
+                args=(job.digest,),
             )
     shown = st.session_state.get("jobs_shown", [])
     now = [job.digest for job in jobs]
     st.session_state["jobs_shown"] = now
     if shown and now != shown:
         st.rerun(scope="app")
+
+
+def _cancel(digest: str) -> None:
+    if not cached.engine().cancel(digest, cached.owner()):
+        st.toast("Others wait for this job as well: it goes on without you.")
 
 
 def progress_text(job: Job) -> str:
@@ -207,7 +212,7 @@ def view() -> tuple[str, str, bool]:
             default="validation",
             required=True,
             key="split",
-            format_func=SPLITS.get,
+            format_func=lambda s: SPLITS[s],
             **BOUND,
             help=(
                 "Choose settings on validation; the test split is for reporting. Who chooses on it"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from compression import units
@@ -52,11 +54,11 @@ def headline(recipe: Recipe, result: Result | None, split: str) -> str:
 
 def cards(result: Result | None, split: str) -> None:
     """Accuracy, file size, weights and multiply-adds, each with its baseline beside it."""
-    look = dict(border=True, delta_color="off", delta_arrow="off")
+    look: dict[str, Any] = dict(border=True, delta_color="off", delta_arrow="off")
     with st.grid(4, min_column_width=150, gap="small"):
         if result is None:
             for label in (f"Accuracy, {split}", "File size", "Non-zero weights", "Multiply-adds"):
-                st.metric(label, "…", "measuring", **look)  # type: ignore[arg-type]
+                st.metric(label, "…", "measuring", **look)
             return
         accuracy = result.accuracy(split) or result.validation
         _accuracy_card(accuracy, split, result)
@@ -65,7 +67,7 @@ def cards(result: Result | None, split: str) -> None:
             "File size",
             units.size(cost.bytes),
             units.times(result.ratio),
-            **look,  # type: ignore[arg-type]
+            **look,
             delta_description=f"from {units.size(base.fp32_bytes)}",
             help=(
                 f"Length of the .nnz file, {cost.bytes:,} bytes, against the dense network's fp32"
@@ -78,7 +80,7 @@ def cards(result: Result | None, split: str) -> None:
             units.quantity(cost.nonzero_weights),
             units.percent(cost.nonzero_weights / base.weights, 0),
             **look,
-            delta_description=f"of {units.quantity(base.weights)}",  # type: ignore[arg-type]
+            delta_description=f"of {units.quantity(base.weights)}",
             help=(
                 f"{cost.nonzero_weights:,} weights that are not zero; with biases"
                 f" {cost.nonzero_params:,} of {cost.params:,} parameters."
@@ -89,7 +91,7 @@ def cards(result: Result | None, split: str) -> None:
             units.quantity(cost.nonzero_macs),
             units.percent(cost.nonzero_macs / base.macs, 0),
             **look,
-            delta_description=f"of {units.quantity(base.macs)}",  # type: ignore[arg-type]
+            delta_description=f"of {units.quantity(base.macs)}",
             help=(
                 f"For one image, without those by zero; {units.quantity(cost.macs)} with them. "
                 "Zeros make the file smaller, not the network faster."
