@@ -128,10 +128,10 @@ class Distill(Step):
         "first", options=INITIAL, help="first K units, the K largest, or random weights"
     )
     temperature: float = knob(
-        4.0, low=1.0, high=20.0, grain=0.5, help="softens the teacher's answers"
+        2.0, low=1.0, high=20.0, grain=0.5, help="softens the teacher's answers"
     )
     alpha: float = knob(
-        0.7,
+        0.9,
         low=0.0,
         high=1.0,
         grain=0.05,

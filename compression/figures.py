@@ -737,7 +737,7 @@ def draw_training(
     _end_labels(figure, p, [t for t in tracks if t.history], high - low, height)
     figure.update_layout(
         xaxis=dict(
-            range=[0.7, epochs + 0.3 + 0.28 * epochs],
+            range=[0.7, epochs + 0.3 + 0.5 * epochs],
             tickvals=list(range(1, epochs + 1, max(1, epochs // 8))),
             title=dict(text="epoch", font=dict(size=13, color=p.soft)),
         ),
@@ -755,13 +755,13 @@ def _end_labels(
     at = float("inf")
     for t in sorted(tracks, key=lambda t: -t.history[-1].accuracy):
         y = 100 * t.history[-1].accuracy
-        at = min(y, at - 17 * pixel)
+        at = min(y, at - 34 * pixel)
         _label(
             figure,
             p,
             t.history[-1].epoch,
             at,
-            f"{t.name} {y:.1f} %",
+            f"{t.name}<br>{y:.1f} %",
             p.words[t.family],
             xanchor="left",
             xshift=10,
@@ -885,9 +885,7 @@ def draw_runs(
     """Accuracy against file size of all runs: a front per method, the rest pale. customdata: the
     run's digest.
     """
-    figure = _figure(
-        p, height, "Accuracy against file size", "line: front of the method; pale: dominated", r=24
-    )
+    figure = _figure(p, height, "Accuracy against file size", "line: front, pale: dominated", r=24)
     if not runs:
         return figure
     top = max([*(r.accuracy for r in runs), *(s.accuracy for s in dense)])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 REMEMBERED = 4_000  # results in the memory of the web process
 PATIENCE = 10.0  # seconds after which somebody who does not ask any more is taken for gone
+LOOKING = 3.0  # seconds since the last look at a job within which somebody still looks at it
 EVENT_EVERY = 0.4  # seconds between two progress events of a job
 WORKER_DIED = "its worker died; nothing finished was lost, press again to run it again"
 
@@ -63,6 +64,8 @@ class Job:
     history: list[Epoch] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)  # owner -> when they last looked
     created: float = field(default_factory=time.time)
+    run_id: str = ""  # of this start of it: its topic and stop event on the cluster
+    future: Any = None
 
     @property
     def digest(self) -> str:
@@ -201,7 +204,7 @@ class Engine(ABC):
         if job is None or not job.live:
             return True
         job.seen.pop(owner, None)
-        if any(time.time() - t < PATIENCE for t in job.seen.values()):
+        if any(time.time() - t < LOOKING for t in job.seen.values()):
             return False
         self._stop(job)
         return True
@@ -464,7 +467,7 @@ class DaskEngine(Engine):
         if client is None:
             return  # started as soon as the workers are there
         run_id = f"{job.digest}-{uuid.uuid4().hex[:8]}"
-        job.run_id = run_id  # type: ignore[attr-defined]
+        job.run_id = run_id
         client.subscribe_topic(run_id, lambda event: self._event(job, event[1]))
         future = client.submit(
             _run_on_worker,
@@ -472,9 +475,10 @@ class DaskEngine(Engine):
             run_id,
             key=f"batch-{run_id}",
             pure=False,
+            fifo_timeout=0,  # first come, first served; dask would order calls of one moment by key
             **self._lane("batch"),
         )
-        job.future = future  # type: ignore[attr-defined]
+        job.future = future
         future.add_done_callback(lambda f: self._ended(job, f))
 
     def _event(self, job: Job, event: dict[str, Any]) -> None:
@@ -490,18 +494,18 @@ class DaskEngine(Engine):
         client = self._client
         if client is not None and future.status == "finished":
             self._event(job, future.result(timeout=5))  # the events may be late, the answer is not
-            client.unsubscribe_topic(job.run_id)  # type: ignore[attr-defined]
+            client.unsubscribe_topic(job.run_id)
 
     def _stop(self, job: Job) -> None:
         from distributed import Event
 
         client = self._client
-        if client is None or not hasattr(job, "run_id"):
+        if client is None or not job.run_id:
             job.state = "cancelled"
             return
         if job.state == "queued":
             job.put({"kind": "cancelled"})
-            job.future.cancel()  # type: ignore[attr-defined]
+            job.future.cancel()
         Event(f"stop-{job.run_id}", client=client).set()
 
 

@@ -58,10 +58,15 @@ def register(step: type[Step]) -> type[Step]:
 
 
 def steps() -> dict[str, type[Step]]:
-    """All registered steps by name, in the order of their families."""
-    for family in _FAMILIES:
-        importlib.import_module(f"{__package__}.{family}")
-    return dict(_STEPS)
+    """All registered steps by name, in the order of their families, whatever was imported first."""
+    homes = [f"{__package__}.{family}" for family in _FAMILIES]
+    for home in homes:
+        importlib.import_module(home)
+
+    def place(item: tuple[str, type[Step]]) -> int:
+        return homes.index(item[1].__module__) if item[1].__module__ in homes else len(homes)
+
+    return dict(sorted(_STEPS.items(), key=place))
 
 
 def one_of(what: str, name: object, known: Iterable[str]) -> str:

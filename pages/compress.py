@@ -5,6 +5,7 @@ measured at once.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import streamlit as st
 
@@ -45,7 +46,7 @@ with left:
     setting = controls.compress_controls(network, dataset)
     recipe = setting.recipe()
     missing = missing_training(recipe, engine.store)
-    shown = controls.untrained(recipe) if missing else recipe
+    shown = controls.untrained(recipe, missing)
     if missing_training(recipe.dense, engine.store):
         title.title(f"{panels.name(recipe)}: train it first", width="content", anchor=False)
         training.dense_first(recipe, engine)
@@ -72,7 +73,8 @@ def curve_of(base: Recipe) -> tuple[list[tuple[float, Recipe]], list[tuple[float
     return own, [] if method == chance else sparsity_curve(base, place, chance)
 
 
-curve, chance = curve_of(controls.untrained(recipe))
+untuned = replace(setting, tune=0).recipe()
+curve, chance = curve_of(controls.untrained(untuned, missing_training(untuned, engine.store)))
 now = Ask(shown, split)
 order = coarse_to_fine(len(curve))
 wanted = [

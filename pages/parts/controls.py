@@ -97,13 +97,21 @@ class Setting:
         return [FineTune(epochs=self.tune)] if self.tune else []
 
 
-def untrained(recipe: Recipe) -> Recipe:
-    """The recipe without the training that it still waits for: students only cut, nothing
-    fine-tuned.
-    """
-    start = len(recipe.dense.steps)
-    rest = [replace(s, epochs=0) if isinstance(s, Distill) else s for s in recipe.steps[start:]]
-    return recipe.prefix(start).then(*(s for s in rest if not isinstance(s, FineTune)))
+def untrained(recipe: Recipe, missing: tuple[int, ...]) -> Recipe:
+    """The recipe without the training at these places: students only cut, nothing fine-tuned."""
+    steps: list[Step] = []
+    for i, step in enumerate(recipe.steps):
+        if i not in missing:
+            steps.append(step)
+        elif isinstance(step, Distill):
+            steps.append(step.changed(epochs=0))
+    return replace(recipe, steps=tuple(steps))
+
+
+def all_training(recipe: Recipe) -> tuple[int, ...]:
+    """Places of the steps that train, behind the dense network."""
+    first = len(recipe.dense.steps)
+    return tuple(i for i, s in enumerate(recipe.steps) if i >= first and s.is_training)
 
 
 def widget_values(recipe: Recipe) -> dict[str, Any] | None:
@@ -170,11 +178,12 @@ def _says(values: dict[str, Any], recipe: Recipe) -> bool:
         values.get("initial", "first"),
         int(values["tune"]),
         values.get("epochs", 3),
-        values.get("temperature", 4.0),
-        values.get("alpha", 0.7),
+        values.get("temperature", 2.0),
+        values.get("alpha", 0.9),
         values["seed"],
     )
-    return recipe in (setting.recipe(), untrained(setting.recipe()))
+    said = setting.recipe()
+    return recipe in (said, untrained(said, all_training(said)))
 
 
 def open_in_controls(recipe: Recipe) -> None:
@@ -186,7 +195,7 @@ def open_in_controls(recipe: Recipe) -> None:
 def compress_controls(network: str, dataset: str) -> Setting:
     """Draw the three sliders, each with its method, and what belongs to training."""
     pair: dict[str, Any] = dict(spec=[3, 2], vertical_alignment="bottom", wrap=False)
-    with st.container(gap=16):
+    with st.container(gap=10):
         slider, method = st.columns(**pair)
         prune = slider.slider(
             ":orange[**Prune ratio**]",
@@ -318,7 +327,7 @@ def student_training() -> tuple[int, float, float]:
         "Temperature",
         1.0,
         20.0,
-        4.0,
+        2.0,
         0.5,
         key="temperature",
         **BOUND,
@@ -331,7 +340,7 @@ def student_training() -> tuple[int, float, float]:
         "Alpha",
         0.0,
         1.0,
-        0.7,
+        0.9,
         0.05,
         key="alpha",
         **BOUND,

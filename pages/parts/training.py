@@ -59,14 +59,12 @@ def what(recipe: Recipe, missing: tuple[int, ...]) -> str:
 
 
 def button(recipe: Recipe, missing: tuple[int, ...], engine: Engine, owner: str) -> None:
-    """Start, watch or repeat the training that this recipe waits for; nothing where it waits for
-    none.
-    """
+    """Start, watch or repeat the training that this recipe waits for, if it waits for any."""
     if not missing:
         return
     job = engine.jobs.get(recipe.digest)
     if job is not None and job.live:
-        st.caption("Training: the figures above are those before it.")
+        st.caption("In training; shown: before it")
         return
     st.button(
         what(recipe, missing),
@@ -74,13 +72,14 @@ def button(recipe: Recipe, missing: tuple[int, ...], engine: Engine, owner: str)
         key="start",
         on_click=start,
         args=(recipe, engine, owner),
+        help="Until it is trained, all figures are those of the network before its training.",
     )
     if job is not None and job.state == "failed":
         st.caption(f":red[It failed: {job.error}]")
     elif st.session_state.get("job_error"):
         st.caption(f":red[{st.session_state['job_error']}]")
     else:
-        st.caption(f"about {units.duration(seconds(recipe, missing))}; shown: before it")
+        st.caption(f"about {units.duration(seconds(recipe, missing))}")
 
 
 def dense_first(recipe: Recipe, engine: Engine) -> None:

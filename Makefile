@@ -1,0 +1,38 @@
+# `make run` opens the lab, `make test` passes its tests; both make .venv by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 8501
+
+.PHONY: run test test-all lint bench baselines clean
+
+.venv/ready: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+run: .venv/ready
+	COMPRESSION_OPEN_BROWSER=1 $(BIN)/streamlit run serve.py --server.port $(PORT)
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/ready-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/ready-dev
+	$(BIN)/python -m benchmarks.live
+
+baselines: .venv/ready
+	$(BIN)/python -m compression baselines
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,367 @@
+"""The lab in a real Chromium: a server as `make run` starts it, moved by keyboard and mouse.
+
+Pictures go to shots/ (not in git). README_PICTURE=1 makes the picture of the README again.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from compression.pipeline import evaluate_file
+from compression.settings import ROOT
+
+pytestmark = pytest.mark.browser
+SHOTS = ROOT / "shots"
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update"
+).split()
+
+
+def chromium() -> str | None:
+    """CHROMIUM, one on the PATH, or Playwright's own; None where there is none."""
+    named = os.environ.get("CHROMIUM")
+    found = named or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if found:
+        return found
+    with sync_playwright() as p:
+        own = p.chromium.executable_path
+    return own if Path(own).exists() else None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of this file."""
+    path = chromium()
+    if path is None:
+        reason = "no Chromium: set CHROMIUM, or put one on the PATH"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with sync_playwright() as p:
+        made = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh tab without history, 1280 x 800."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, locale="en-US", reduced_motion="reduce"
+    )
+    yield context.new_page()
+    context.close()
+
+
+@dataclass
+class Server:
+    """A running lab. home: its store, files and log."""
+
+    url: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def log(self) -> str:
+        return (self.home / "server.log").read_text()
+
+
+def start_server(home: Path) -> Server:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    env = os.environ | {
+        "COMPRESSION_STORE": f"sqlite:///{home / 'store.sqlite'}",
+        "COMPRESSION_FILES": str(home / "files"),
+        "COMPRESSION_ENGINE": "dask",
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", "serve.py", "--server.port", str(port)]
+    command += ["--server.address", "127.0.0.1"]
+    with open(home / "server.log", "a") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=env)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            if urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).read() == b"ok":
+                break
+        except OSError:
+            assert process.poll() is None, (home / "server.log").read_text()
+            time.sleep(0.25)
+    return Server(url, home, process)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    made = start_server(tmp_path_factory.mktemp("lab"))
+    yield made
+    made.process.terminate()
+    made.process.wait(20)
+    shutil.copy(made.home / "server.log", "/tmp/blog.txt")
+    bad = re.findall(r"(?im)^.*(?:traceback|error|warn|deprecat).*$", made.log)
+    assert not bad, "\n".join(bad)
+
+
+def wait_idle(page: Page, timeout: float = 30_000) -> None:
+    """Connected and not running: a settling aid; every step ends with an expect() on content."""
+    page.wait_for_timeout(155)
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-connection-state", "CONNECTED", timeout=timeout)
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=timeout)
+
+
+def card(page: Page, label: str) -> Locator:
+    return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
+
+
+def measured(page: Page) -> str:
+    """The accuracy card, once it shows a figure."""
+    accuracy = card(page, "Accuracy")
+    expect(accuracy).to_contain_text("%", timeout=60_000)
+    return accuracy.inner_text()
+
+
+def goto(page: Page, url: str) -> None:
+    page.goto(url)
+    wait_idle(page)
+
+
+def points(page: Page, key: str, name: str) -> list[list[float]]:
+    """x and y of a trace as plotly has drawn it."""
+    return page.locator(f".st-key-{key} .js-plotly-plot").last.evaluate(
+        """(d, name) => { const t = d._fullData?.find(t => t.name === name);
+                          return t ? [Array.from(t.x), Array.from(t.y)] : [[], []]; }""",
+        name,
+    )
+
+
+def press(page: Page, label: str, key: str, times: int = 1) -> None:
+    slider = page.get_by_role("slider", name=label)
+    slider.focus()
+    for _ in range(times):
+        slider.press(key)
+
+
+@pytest.mark.parametrize(
+    "label, key, parameter",
+    [("Prune ratio", "ArrowRight", "prune=81"), ("Levels", "ArrowLeft", "levels=15"),
+     ("Student size", "ArrowLeft", "student=95")],
+)  # fmt: skip
+def test_each_slider_moves_by_keyboard_and_cards_plot_and_address_follow(
+    page, server, label, key, parameter
+):
+    goto(page, server.url)
+    measured(page)
+    size = card(page, "File size")
+    before, point = size.inner_text(), points(page, "hero", "this setting")
+    press(page, label, key)
+    expect(page).to_have_url(re.compile(rf"[?&]{parameter}"))
+    expect(size).not_to_have_text(before, timeout=30_000)
+    expect(size).to_contain_text("B", timeout=30_000)
+    for _ in range(100):
+        if points(page, "hero", "this setting") not in (point, [[], []]):
+            break
+        page.wait_for_timeout(100)
+    assert points(page, "hero", "this setting") not in (point, [[], []])
+
+
+def test_the_curve_and_its_reference_fill_in_while_one_looks(page, server):
+    goto(page, f"{server.url}/?levels=12")
+    for name in ("this method", "random"):
+        page.wait_for_function(
+            """name => { const d = document.querySelector('.st-key-curve .js-plotly-plot');
+                         return d?._fullData?.find(t => t.name === name)?.x?.length === 21 }""",
+            arg=name,
+            timeout=60_000,
+        )
+
+
+def test_a_link_shows_the_same_in_another_browser(page, browser: Browser, server):
+    goto(page, f"{server.url}/?network=LeNet-5&prune=70&levels=8&prune_by=Per+layer&bytes_by=layer")
+    accuracy, size = measured(page), card(page, "File size").inner_text()
+    title = page.get_by_role("heading", level=1).inner_text()
+    other = browser.new_context().new_page()
+    goto(other, page.url)
+    assert (measured(other), card(other, "File size").inner_text()) == (accuracy, size)
+    expect(other.get_by_role("heading", level=1)).to_have_text(title)
+    other.context.close()
+
+
+def test_a_link_may_use_the_names_of_the_command_line(page, server):
+    goto(page, f"{server.url}/?network=net&data=fashion_mnist&prune=60")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(
+        "Net on Fashion-MNIST", timeout=30_000
+    )
+
+
+def test_a_visited_setting_comes_back_from_memory(page, server):
+    goto(page, f"{server.url}/?prune=40")
+    first = measured(page)
+    press(page, "Prune ratio", "ArrowRight")
+    expect(page).to_have_url(re.compile("prune=41"))
+    wait_idle(page)
+    press(page, "Prune ratio", "ArrowLeft")
+    expect(page).to_have_url(re.compile("prune=40"))
+    expect(card(page, "Accuracy")).to_have_text(first, timeout=5_000)
+
+
+def test_a_job_runs_survives_a_reload_and_is_cancelled(page, server):
+    goto(page, f"{server.url}/?prune=93&tune=Tune+10+epochs")
+    measured(page)
+    page.get_by_role("button", name="Fine-tune 10 epochs").click()
+    running = page.locator("[class*=st-key-job-]")
+    expect(running).to_contain_text("left", timeout=20_000)
+    page.reload()
+    wait_idle(page)
+    expect(running).to_contain_text("left", timeout=20_000)
+    page.wait_for_function(
+        """() => document.querySelector('.st-key-losses .js-plotly-plot')
+                 ?._fullData?.[0]?.x?.length > 0""",
+        timeout=60_000,
+    )
+    page.get_by_role("button", name="Cancel this job").or_(
+        running.get_by_role("button")
+    ).first.click()
+    expect(running).to_have_count(0, timeout=5_000)
+    expect(page.get_by_role("button", name="Fine-tune 10 epochs")).to_be_visible(timeout=10_000)
+
+
+def test_fine_tuning_lands_on_the_plot(page, server):
+    goto(page, f"{server.url}/?prune=95&tune=Tune+1+epoch")
+    before = measured(page)
+    page.get_by_role("button", name="Fine-tune 1 epoch").click()
+    expect(card(page, "Accuracy")).not_to_have_text(before, timeout=60_000)
+    expect(page.get_by_role("button", name="Fine-tune 1 epoch")).to_have_count(0)
+
+
+def test_distill_draws_its_students_live_and_answers(page, server):
+    goto(page, f"{server.url}/distill?size=10&epochs=2")
+    page.get_by_role("button", name="Train 2 students").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("teacher", timeout=60_000)
+    page.wait_for_function(
+        """() => { const d = document.querySelector('.st-key-students .js-plotly-plot');
+                   return ['with teacher', 'without teacher'].every(
+                       n => d?._fullData?.find(t => t.name === n)?.x?.length === 2) }""",
+        timeout=90_000,
+    )
+    expect(page.get_by_role("heading", level=1)).to_contain_text(
+        re.compile("better|worse|no measurable")
+    )
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+
+
+def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
+    goto(page, f"{server.url}/?prune=80&levels=16")
+    measured(page)
+    goto(page, f"{server.url}/tradeoff")
+    panel = page.get_by_text("run ", exact=False).first
+    expect(panel).to_be_visible(timeout=20_000)
+    star = page.locator(".st-key-runs .js-plotly-plot .scatterlayer .point").nth(3)
+    box = star.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    wait_idle(page)
+    page.get_by_role("button", name="Open in Compress").click()
+    expect(page.get_by_role("slider", name="Prune ratio")).to_be_visible(timeout=20_000)
+    measured(page)
+    assert (
+        "prune=" in page.url
+        or "levels=" in page.url
+        or page.url.rstrip("/").endswith(tuple("0123456789"))
+    )
+
+
+def test_the_downloaded_file_scores_what_the_page_shows(page, server):
+    goto(page, f"{server.url}/?prune=85&levels=8")
+    shown = measured(page)
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="File (.nnz)").click()
+    score = evaluate_file(Path(download.value.path()).read_bytes(), split="validation")
+    assert shown.startswith(f"{100 * score.accuracy.value:.1f}")
+
+
+def test_a_finished_run_survives_the_death_of_the_server(page, tmp_path):
+    lab = start_server(tmp_path)
+    try:
+        goto(page, f"{lab.url}/?data=Digits+8×8&prune=90&tune=Tune+1+epoch")
+        before = measured(page)
+        page.get_by_role("button", name="Fine-tune 1 epoch").click()
+        expect(card(page, "Accuracy")).not_to_have_text(before, timeout=60_000)
+        after = card(page, "Accuracy").inner_text()
+        lab.process.kill()
+        lab.process.wait(10)
+        lab = start_server(tmp_path)
+        goto(page, f"{lab.url}/?data=Digits+8×8&prune=90&tune=Tune+1+epoch")
+        expect(card(page, "Accuracy")).to_have_text(after, timeout=20_000)
+    finally:
+        lab.process.terminate()
+        lab.process.wait(20)
+
+
+SIZES = {"laptop": (1280, 800), "phone": (390, 844), "projector": (1920, 1080)}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_pages_look_finished(browser: Browser, server, scheme, size):
+    """Right ground, a quiet console, nothing fetched from outside, no sideways scrolling."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": height}, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    problems: list[str] = []
+    outside: list[str] = []
+
+    def heard(message) -> None:
+        lost = re.search(r"/(_stcore/health|_stcore/host-config)$", message.location.get("url", ""))
+        if message.type in ("error", "warning") and not lost:  # Streamlit's own, on deep links
+            problems.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda e: problems.append(str(e)))
+    page.on(
+        "request",
+        lambda r: (
+            outside.append(r.url) if not r.url.startswith((server.url, "data:", "blob:")) else None
+        ),
+    )
+    SHOTS.mkdir(exist_ok=True)
+    for name, address in {
+        "compress": "",
+        "distill": "distill?size=10&epochs=2",
+        "tradeoff": "tradeoff",
+    }.items():
+        goto(page, f"{server.url}/{address}")
+        expect(page.get_by_role("heading", level=1)).not_to_contain_text(
+            "measuring", timeout=60_000
+        )
+        page.wait_for_timeout(1500)
+        rgb = page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+        level = sum(map(int, re.findall(r"\d+", rgb)[:3]))
+        assert level < 200 if scheme == "dark" else level > 600, rgb
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if size == "phone":
+            tall = page.locator("main").evaluate("e => e.scrollHeight")
+            page.set_viewport_size({"width": width, "height": int(tall) + 20})
+            page.wait_for_timeout(300)
+        page.screenshot(path=SHOTS / f"{name}-{size}-{scheme}.png", animations="disabled")
+        page.set_viewport_size({"width": width, "height": height})
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+    if os.environ.get("README_PICTURE") == "1" and (size, scheme) == ("laptop", "light"):
+        shutil.copy(SHOTS / "compress-laptop-light.png", ROOT / "docs" / "compress.png")
+    assert not problems and not outside, (problems, outside)
+    context.close()

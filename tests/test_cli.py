@@ -1,0 +1,173 @@
+"""The command line: what a page does, scripted. Each test starts processes, as a user does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compression.settings import ROOT
+
+FIELDS = (
+    "accuracy accuracy_low accuracy_high baseline_accuracy split bytes fp32_bytes zip_bytes "
+    "nominal_bytes entropy_bytes params nonzero_params macs digest seconds"
+).split()
+
+
+RUN = ["run", "--model"]
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Runs `python -m compression` with these arguments in an empty store; returns the process."""
+    env = os.environ | {
+        "COMPRESSION_STORE": f"sqlite:///{tmp_path / 'cli.sqlite'}",
+        "COMPRESSION_FILES": str(tmp_path / "cli"),
+    }
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "compression", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300
+        )
+
+    return call
+
+
+def test_run_and_evaluate_print_the_same_accuracy_digit_for_digit(cli, tmp_path):
+    file = str(tmp_path / "small.nnz")
+    steps = [
+        "--step",
+        "magnitude_pruning:sparsity=0.9",
+        "--step",
+        "codebook_quantization:levels=16",
+    ]
+    ran = cli(*RUN, "lenet_300_100", "--dataset", "mnist", *steps, "--out", file, "--json")
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    assert list(result) == FIELDS
+    assert result["bytes"] == Path(file).stat().st_size
+    assert result["split"] == "test"
+    assert result["bytes"] <= 1.03 * result["entropy_bytes"]
+    assert result["accuracy_low"] < result["accuracy"] < result["accuracy_high"]
+    score = json.loads(cli("evaluate", file, "--dataset", "mnist", "--json").stdout)
+    for field in ("accuracy", "accuracy_low", "accuracy_high", "bytes", "split"):
+        assert score[field] == result[field]
+
+
+def test_a_recipe_file_gives_the_same_run_as_its_steps(cli, tmp_path):
+    options = ["--model", "net", "--dataset", "digits", "--step", "random_pruning:sparsity=0.5"]
+    first = json.loads(cli("run", *options, "--json").stdout)
+    from compression.baselines import baseline
+    from compression.recipe import parse_step
+
+    recipe = baseline("net", "digits").then(parse_step("random_pruning:sparsity=0.5"))
+    (tmp_path / "recipe.json").write_text(recipe.to_json(2))
+    second = json.loads(cli("run", "--recipe", str(tmp_path / "recipe.json"), "--json").stdout)
+    assert first == second | {"seconds": first["seconds"]}
+    assert first["digest"] == recipe.digest
+
+
+def test_validation_is_the_other_split(cli):
+    ran = cli("run", "--model", "net", "--dataset", "digits", "--split", "validation", "--json")
+    result = json.loads(ran.stdout)
+    assert result["split"] == "validation"
+    assert result["accuracy"] == result["baseline_accuracy"]
+
+
+def test_progress_goes_to_stderr_and_one_object_to_stdout(cli):
+    ran = cli(
+        "run", "--model", "lenet_300_100", "--dataset", "digits", "--step", "magnitude_pruning",
+        "--step", "fine_tune:epochs=2", "--json",
+    )  # fmt: skip
+    assert len(ran.stdout.strip().splitlines()) == 1
+    assert "epoch 2/2" in ran.stderr
+
+
+def test_list_names_everything_that_is_registered(cli):
+    known = json.loads(cli("list", "--json").stdout)
+    from compression.data import DATASETS
+    from compression.models import NETWORKS
+    from compression.recipe import steps
+
+    assert [m["name"] for m in known["models"]] == list(NETWORKS)
+    assert [d["name"] for d in known["datasets"]] == list(DATASETS)
+    assert [s["name"] for s in known["steps"]] == list(steps())
+    text = cli("list").stdout
+    assert "sparsity=0.9 (0..0.99)" in text and "not for digits" in text
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["run", "--model", "resnet", "--dataset", "mnist"], "unknown model 'resnet'; known:"),
+        (["run", "--model", "net", "--dataset", "imagenet"], "unknown dataset 'imagenet'; known:"),
+        (["run", "--model", "lenet5", "--dataset", "digits"], "lenet5 needs images of 16×16"),
+        (["run", "--model", "net"], "run needs --model and --dataset, or --recipe"),
+        ([*RUN, "net", "--dataset", "mnist", "--step", "magic"], "unknown step 'magic'"),
+        (["run", "--model", "net", "--dataset", "mnist", "--seed", "-1"], "seed must lie in"),
+        (["run", "--recipe", "no/such.json"], "No such file"),
+        (["evaluate", "README.md"], "not a .nnz file"),
+        (["evaluate", "no.nnz"], "No such file"),
+        (["walk"], "invalid choice: 'walk'"),
+        ([*RUN, "net", "--dataset", "mnist", "--split", "train"], "invalid choice: 'train'"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_one_sentence_and_exit_code_2(cli, arguments, sentence):
+    ran = cli(*arguments)
+    assert ran.returncode == 2
+    assert sentence in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1 and ran.stderr.startswith("error: ")
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "step, sentence",
+    [
+        (
+            "magnitude_pruning:sparsity=1.5",
+            "magnitude_pruning.sparsity must lie in [0, 0.99], got 1.5",
+        ),
+        ("magnitude_pruning:sparsity=nan", "must lie in [0, 0.99], got nan"),
+        ("magnitude_pruning:sparsity=ten", "magnitude_pruning.sparsity must be a number"),
+        ("magnitude_pruning:depth=3", "unknown knob of magnitude_pruning 'depth'"),
+        ("magnitude_pruning:sparsity", "is not of the form knob=value"),
+        ("codebook_quantization:levels=1e400", "codebook_quantization.levels must lie in [2, 256]"),
+        ("codebook_quantization:levels=" + "9" * 5000, "codebook_quantization.levels"),
+        ("codebook_quantization:levels=16.5", "must be a whole number"),
+        (
+            "distill:initial=last",
+            "unknown distill.initial 'last'; known: ['first', 'largest', 'random']",
+        ),
+    ],
+)
+def test_wrong_knobs_name_the_knob_the_rule_and_the_value(step, sentence, capsys):
+    from compression.__main__ import main
+
+    assert main(["run", "--model", "net", "--dataset", "digits", "--step", step]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and len(error) < 300
+
+
+def test_a_file_of_another_shape_is_refused_with_the_reason(cli, tmp_path):
+    file = str(tmp_path / "digits.nnz")
+    cli("run", "--model", "net", "--dataset", "digits", "--out", file)
+    ran = cli("evaluate", file, "--dataset", "mnist")
+    assert ran.returncode == 2 and "takes images of shape (1, 8, 8)" in ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("model", ["lenet_300_100", "lenet5", "net"])
+def test_the_line_of_the_readme_runs_for_every_network_and_data_set(cli, tmp_path, model, dataset):
+    file = str(tmp_path / "small.nnz")
+    ran = cli(
+        "run", "--model", model, "--dataset", dataset, "--step", "magnitude_pruning:sparsity=0.9",
+        "--step", "codebook_quantization:levels=16", "--out", file, "--json",
+    )  # fmt: skip
+    result = json.loads(ran.stdout)
+    score = json.loads(cli("evaluate", file, "--dataset", dataset, "--json").stdout)
+    assert score["accuracy"] == result["accuracy"]
+    assert result["bytes"] <= 1.03 * result["entropy_bytes"]

@@ -1,0 +1,225 @@
+"""The two lanes, on real workers in processes of their own."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from compression.baselines import baseline
+from compression.errors import JobError
+from compression.jobs import LOOKING, Ask, DaskEngine, InlineEngine, Job
+from compression.recipe import Recipe, parse_step
+from compression.settings import Settings
+from compression.store import Store
+
+DENSE = baseline("lenet_300_100", "digits")
+
+
+def pruned(sparsity: float, *more: str) -> Recipe:
+    first = parse_step(f"magnitude_pruning:sparsity={sparsity}")
+    return DENSE.then(first, *map(parse_step, more))
+
+
+def tuned(sparsity: float, epochs: int = 1) -> Recipe:
+    return pruned(sparsity, f"fine_tune:epochs={epochs}")
+
+
+def until(true: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to pass in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """Workers with a store of their own; they inherit the environment."""
+    folder = tmp_path_factory.mktemp("jobs")
+    names = {
+        "COMPRESSION_STORE": f"sqlite:///{folder / 's.sqlite'}",
+        "COMPRESSION_FILES": f"{folder}/f",
+    }
+    before = {k: os.environ.get(k) for k in names}
+    os.environ.update(names)
+    limits = Settings(
+        store=names["COMPRESSION_STORE"], files=names["COMPRESSION_FILES"], batch_workers=1
+    )
+    made = DaskEngine(Store(limits.store, limits.files), limits)
+    until(lambda: made.ready, 60)
+    yield made
+    made.close()
+    for key, value in before.items():
+        if value is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = value
+
+
+def test_the_live_lane_answers_and_the_store_keeps_the_answer(engine):
+    ask = Ask(pruned(0.5))
+    engine.want("anna", [ask])
+    result = engine.wait(ask, 30)
+    assert result is not None and result.recipe == ask.recipe and result.test is None
+    assert engine.store.get(ask.recipe.digest) is not None
+
+
+def test_the_live_lane_does_not_train(engine):
+    ask = Ask(tuned(0.51))
+    engine.want("anna", [ask])
+    assert engine.wait(ask, 30) is None
+    assert "has to be trained first" in engine.failure(ask)
+
+
+def test_a_setting_that_the_hand_has_left_is_not_computed(engine):
+    left = [Ask(pruned(s / 100)) for s in range(20, 40)]
+    now = Ask(pruned(0.6))
+    engine.want("anna", left)
+    engine.want("anna", [now])
+    assert engine.wait(now, 30) is not None
+    time.sleep(0.3)
+    assert sum(engine.result(a) is not None for a in left) <= 2
+
+
+def test_people_take_turns(engine):
+    greedy = [Ask(pruned(0.4 + s / 100)) for s in range(1, 10)] + [
+        Ask(pruned(0.7 + s / 100)) for s in range(1, 10)
+    ]
+    modest = Ask(pruned(0.92))
+    engine.want("greedy", greedy)
+    engine.want("modest", [modest])
+    assert engine.wait(modest, 30) is not None
+    assert sum(engine.result(a) is not None for a in greedy) <= 4
+
+
+def test_fifty_clicks_start_one_job_and_all_see_it_end(engine):
+    recipe = tuned(0.8)
+    jobs = {id(engine.submit(recipe, f"person {i}")) for i in range(50)}
+    assert len(jobs) == 1
+    job = engine.jobs[recipe.digest]
+    until(lambda: not job.live)
+    assert job.state == "done", job.error
+    assert [e.epoch for e in job.history] == [1]
+    result = engine.store.get(recipe.digest, "test")
+    assert result is not None and [e for e in result.history if e.step == 2] == job.history
+    assert engine.store.file(recipe.digest) is not None
+
+
+def test_progress_comes_within_a_second_and_names_the_time_left(engine):
+    recipe = tuned(0.81, epochs=100)
+    job = engine.submit(recipe, "anna")
+    until(lambda: job.progress is not None, 3)
+    assert job.progress is not None and job.progress.seconds_left > 0
+    until(lambda: len(job.history) > 1)
+    assert job.history[0].bytes > 0 and 0 < job.history[0].accuracy <= 1
+    engine.cancel(recipe.digest, "anna")
+    until(lambda: not job.live)
+
+
+def test_cancel_stops_within_a_second_and_keeps_nothing(engine):
+    recipe = tuned(0.82, epochs=100)
+    job = engine.submit(recipe, "anna")
+    until(lambda: job.state == "running")
+    start = time.monotonic()
+    assert engine.cancel(recipe.digest, "anna")
+    until(lambda: not job.live)
+    assert time.monotonic() - start < 1.5 and job.state == "cancelled"
+    assert engine.store.get(recipe.digest) is None and not engine.store.has_checkpoint(
+        recipe.digest
+    )
+
+
+def test_cancel_leaves_the_job_to_others_who_look_at_it(engine):
+    recipe = tuned(0.83, epochs=60)
+    job = engine.submit(recipe, "anna")
+    engine.submit(recipe, "bert")
+    assert not engine.cancel(recipe.digest, "anna")
+    assert job.live and engine.jobs_of("anna") == [] and engine.jobs_of("bert") == [job]
+    assert engine.cancel(recipe.digest, "bert")
+    until(lambda: not job.live)
+
+
+def test_a_job_that_waits_is_cancelled_at_once(engine):
+    first, second = engine.submit(tuned(0.84, 100), "anna"), engine.submit(tuned(0.85, 100), "anna")
+    until(lambda: first.state == "running")
+    assert engine.place(second) == 1
+    engine.cancel(second.digest, "anna")
+    assert second.state == "cancelled"
+    engine.cancel(first.digest, "anna")
+    until(lambda: not first.live)
+
+
+def test_training_does_not_delay_a_slider(engine):
+    job = engine.submit(tuned(0.86, epochs=100), "anna")
+    until(lambda: job.state == "running")
+    ask = Ask(pruned(0.33))
+    engine.want("anna", [ask])
+    assert engine.wait(ask, 5) is not None and job.live
+    engine.cancel(job.digest, "anna")
+    until(lambda: not job.live)
+
+
+def test_a_dead_worker_is_a_message_and_the_next_press_runs_again(engine):
+    recipe = tuned(0.87, epochs=100)
+    job = engine.submit(recipe, "anna")
+    until(lambda: job.state == "running" and job.history)
+    workers = engine._client.run(os.getpid)
+    lanes = engine._client.scheduler_info(n_workers=-1)["workers"]
+    batch = next(pid for address, pid in workers.items() if "batch" in lanes[address]["resources"])
+    os.kill(batch, signal.SIGKILL)
+    until(lambda: not job.live)
+    assert job.state == "failed" and "worker died" in job.error
+    again = engine.submit(tuned(0.87), "anna")
+    until(lambda: not again.live, 60)
+    assert again.state == "done", again.error
+
+
+def test_a_failing_job_says_why(engine):
+    other = Recipe("lenet5", "digits", DENSE.steps)
+    job = engine.submit(other, "anna")
+    until(lambda: not job.live)
+    assert job.state == "failed" and "16×16" in job.error
+
+
+def test_file_of_a_live_setting_is_the_one_that_was_measured(engine):
+    from compression.storage import file_digest
+
+    ask = Ask(pruned(0.5))
+    engine.want("anna", [ask])
+    result = engine.wait(ask, 30)
+    data = engine.file(ask.recipe)
+    assert len(data) == result.cost.bytes and file_digest(data) == result.file_digest
+
+
+@pytest.fixture
+def inline(tmp_path):
+    address, files = f"sqlite:///{tmp_path / 'i.sqlite'}", str(tmp_path / "i")
+    limits = Settings(
+        store=address, files=files, engine="inline", queue_per_person=2, queue_total=3
+    )
+    return InlineEngine(Store(address, files), limits)
+
+
+def test_the_queue_has_limits_for_one_and_for_all(inline):
+    for i, owner in enumerate(["anna", "anna", "bert"]):
+        job = Job(pruned(0.1 + i / 10))
+        job.seen[owner] = time.time()
+        inline.jobs[job.digest] = job
+    with pytest.raises(JobError, match="2 of your jobs"):
+        inline.submit(tuned(0.5), "anna")
+    with pytest.raises(JobError, match="queue is full: 3"):
+        inline.submit(tuned(0.5), "carl")
+
+
+def test_who_is_gone_does_not_hold_a_job(inline):
+    job = Job(pruned(0.1))
+    job.seen |= {"gone": time.time() - LOOKING - 1, "anna": time.time()}
+    inline.jobs[job.digest] = job
+    assert inline.cancel(job.digest, "anna") and job.state == "cancelled"
+
+
+def test_the_inline_engine_runs_and_remembers(inline):
+    job = inline.submit(tuned(0.9), "anna")
+    assert job.state == "done" and job.history
+    assert inline.result(Ask(job.recipe, "test")) is not None
