@@ -11,9 +11,8 @@ from .errors import FormatError
 
 _Categorical = constriction.stream.model.Categorical
 _queue = constriction.stream.queue
-FREQUENCIES = np.rint(np.exp2(np.arange(256) / 8)).astype(
-    np.float64
-)  # what one byte says: a count, to 1/8 octave
+# what one byte says: 0, does not occur; from 1 on a count, to 1/8 octave
+FREQUENCIES = np.concatenate([[0.0], np.rint(np.exp2(np.arange(255) / 8))])
 
 
 def order0_bits(symbols: np.ndarray) -> float:
@@ -32,7 +31,7 @@ def frequency_codes(counts: np.ndarray) -> np.ndarray:
 
     counts: int, at least 1, below 2**31. Returns uint8, same shape.
     """
-    return np.rint(8 * np.log2(counts)).astype(np.uint8)
+    return (1 + np.rint(8 * np.log2(counts))).astype(np.uint8)
 
 
 def encode(indices: np.ndarray, codes: np.ndarray) -> bytes:

@@ -176,9 +176,8 @@ def _write_tensor(out: _Writer, tensor: CompressedTensor) -> None:
     half = tensor.kind == "codebook" and tensor.table is not None and _is_half(tensor.table)
     out.put("tables", bytes([KIND_IDS[tensor.kind] | (0x80 if half else 0)]))
     alphabet, indices, counts = np.unique(symbols, return_inverse=True, return_counts=True)
-    _write_alphabet(out, alphabet)
     codes = entropy.frequency_codes(counts)
-    out.put("tables", codes.tobytes())
+    _write_model(out, alphabet, codes)
     if tensor.table is not None:
         if tensor.kind != "codebook":
             out.varint("tables", len(tensor.table))
@@ -197,37 +196,45 @@ def _is_half(table: np.ndarray) -> bool:
         return bool((table.astype(np.float16).astype(np.float32) == table).all())
 
 
-def _write_alphabet(out: _Writer, alphabet: np.ndarray) -> None:
-    """Ascending whole numbers: how many, the first (zigzag), their common distance, or 0 and every
-    distance.
+def _write_model(out: _Writer, alphabet: np.ndarray, codes: np.ndarray) -> None:
+    """Ascending whole numbers and the frequency byte of each.
+
+    How many, the first (zigzag), their common distance; or 0 and every distance. Where they are
+    nearly
+    evenly spaced, those between are listed too, with the frequency byte 0: they do not occur.
     """
     first, gaps = int(alphabet[0]), np.diff(alphabet)
-    out.varint("tables", len(alphabet))
-    out.varint("tables", first << 1 if first >= 0 else (-first << 1) - 1)
-    if len(alphabet) < 2:
-        return
-    even = int(gaps[0]) if (gaps == gaps[0]).all() else 0
-    out.varint("tables", even)
-    for gap in [] if even else gaps:
-        out.varint("tables", int(gap))
-
-
-def _read_alphabet(reader: _Reader, most: int) -> np.ndarray:
-    n, zigzag = reader.varint(), reader.varint()
-    if not 1 <= n <= most:
-        raise FormatError(f"a tensor of {most} weights can't have {n} different symbols")
-    first = zigzag >> 1 if zigzag % 2 == 0 else -((zigzag + 1) >> 1)
-    if n == 1:
-        gaps: list[int] = []
+    even = int(np.gcd.reduce(gaps)) if len(gaps) else 0
+    places = (alphabet - first) // even if even else np.zeros(1, np.int64)
+    if even and places[-1] + 1 <= 2 * len(alphabet):
+        listed = np.zeros(places[-1] + 1, np.uint8)
+        listed[places] = codes
     else:
-        even = reader.varint()
-        gaps = [even] * (n - 1) if even else [reader.varint() for _ in range(n - 1)]
-    alphabet = first + np.concatenate([[0], np.cumsum(np.array(gaps, dtype=np.int64))]).astype(
-        np.int64
-    )
-    if gaps and min(gaps) < 1 or not -(2**24) < int(alphabet[0]) <= int(alphabet[-1]) < 2**24:
+        listed, even = codes, 0
+    out.varint("tables", len(listed))
+    out.varint("tables", first << 1 if first >= 0 else (-first << 1) - 1)
+    if len(listed) > 1:
+        out.varint("tables", even)
+        for gap in [] if even else gaps:
+            out.varint("tables", int(gap))
+    out.put("tables", listed.tobytes())
+
+
+def _read_model(reader: _Reader, weights: int) -> tuple[np.ndarray, np.ndarray]:
+    """The symbols that occur, int32 ascending, and their frequency bytes."""
+    n, zigzag = reader.varint(), reader.varint()
+    if not 1 <= n <= min(2 * weights, len(reader.data)):
+        raise FormatError(f"a tensor of {weights} weights can't list {n} symbols")
+    first = zigzag >> 1 if zigzag % 2 == 0 else -((zigzag + 1) >> 1)
+    even = reader.varint() if n > 1 else 0
+    gaps = [even] * (n - 1) if even else [reader.varint() for _ in range(n - 1)]
+    alphabet = first + np.cumsum(np.array([0, *gaps], dtype=np.int64))
+    if min(gaps, default=1) < 1 or not -(2**24) < alphabet[0] <= alphabet[-1] < 2**24:
         raise FormatError("the symbols of a tensor do not ascend, or are too large")
-    return alphabet.astype(np.int32)
+    codes = reader.array("u1", n)
+    if not codes.any():
+        raise FormatError("none of the symbols of a tensor occurs")
+    return alphabet[codes > 0].astype(np.int32), codes[codes > 0]
 
 
 def _read_tensor(reader: _Reader, name: str, shape: tuple[int, ...]) -> CompressedTensor:
@@ -238,8 +245,7 @@ def _read_tensor(reader: _Reader, name: str, shape: tuple[int, ...]) -> Compress
         raise FormatError(f"{name}: only a codebook may be of half precision")
     if kind == "raw":
         return CompressedTensor(name, shape, kind, values=reader.array("<f4", n))
-    alphabet = _read_alphabet(reader, min(n, len(reader.data)))
-    codes = reader.array("u1", len(alphabet))
+    alphabet, codes = _read_model(reader, n)
     table: np.ndarray | None = None
     if kind == "codebook":
         if not np.array_equal(alphabet, np.arange(len(alphabet))):

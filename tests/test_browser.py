@@ -109,7 +109,6 @@ def server(tmp_path_factory) -> Iterator[Server]:
     yield made
     made.process.terminate()
     made.process.wait(20)
-    shutil.copy(made.home / "server.log", "/tmp/blog.txt")
     bad = re.findall(r"(?im)^.*(?:traceback|error|warn|deprecat).*$", made.log)
     assert not bad, "\n".join(bad)
 

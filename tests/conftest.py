@@ -1,0 +1,85 @@
+"""What all tests share. Each test has a store of its own; the user's settings are not looked at."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from hypothesis import settings as hypothesis_settings
+
+from compression import checkpoint, data
+from compression.baselines import baseline
+from compression.data import Dataset
+from compression.models import Chain
+from compression.settings import settings
+from compression.store import Store, ZooEntry, read_zoo
+from compression.training import Context
+
+hypothesis_settings.register_profile(
+    "tests", deadline=None, derandomize=True, database=None, max_examples=60
+)
+hypothesis_settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("COMPRESSION_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path, monkeypatch) -> Iterator[None]:
+    """An empty store for whatever asks the settings; one that a wider fixture named stays."""
+    settings.cache_clear()
+    if "COMPRESSION_STORE" not in os.environ:
+        monkeypatch.setenv("COMPRESSION_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
+        monkeypatch.setenv("COMPRESSION_FILES", str(tmp_path / "files"))
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def seed() -> int:
+    return 20_261_124
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[Store]:
+    """An empty store on disk, with the shipped networks behind it."""
+    made = Store(f"sqlite:///{tmp_path / 'store.sqlite'}", str(tmp_path / "files"))
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def zoo() -> dict[str, ZooEntry]:
+    return read_zoo()
+
+
+@pytest.fixture
+def trained(zoo) -> Callable[..., Chain]:
+    """trained(model, dataset): a shipped network, a new copy each time."""
+
+    def load(model: str = "lenet_300_100", dataset: str = "digits") -> Chain:
+        entry = zoo[baseline(model, dataset).digest]
+        return checkpoint.loads(entry.checkpoint.read_bytes()).model
+
+    return load
+
+
+@pytest.fixture
+def dense(trained) -> Chain:
+    """A small trained network: LeNet-300-100 on digits, 50,000 weights."""
+    return trained()
+
+
+@pytest.fixture
+def context(digits, seed) -> Context:
+    return Context(digits, torch.Generator().manual_seed(seed))

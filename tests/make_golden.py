@@ -1,0 +1,18 @@
+"""Make the golden files of test_storage again, after the format's version went up:
+
+`python -m tests.make_golden`.
+"""
+
+from compression.compressed import compress
+from compression.storage import dumps
+
+from .networks import PAIRS, RECIPES, applied, whole_number_network
+from .test_storage import GOLDEN
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for model, dataset in PAIRS[:2]:
+        for name, steps in RECIPES.items():
+            network = applied(whole_number_network(model, dataset, 0.2), dataset, steps)
+            path = GOLDEN / f"{model}-{name.replace(' ', '_').replace(',', '')}.nnz"
+            path.write_bytes(dumps(compress(network, dataset)))
