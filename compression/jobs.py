@@ -367,6 +367,7 @@ class DaskEngine(Engine):
 
     def close(self) -> None:
         self._closed = True
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what runs now ends in the air
         client, cluster = self._client, self._cluster
         self._client = None
         try:
@@ -428,6 +429,8 @@ class DaskEngine(Engine):
             future.add_done_callback(lambda f, ask=ask: self._arrived(ask, f))
 
     def _arrived(self, ask: Ask, future: Any) -> None:
+        if self._closed:
+            return
         try:
             if future.status == "finished":
                 self._remember(ask, future.result(timeout=5))

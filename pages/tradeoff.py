@@ -153,11 +153,6 @@ with left:
         st.rerun()
 
 
-def in_compress(r: Result) -> None:
-    controls.open_in_controls(r.recipe)
-    st.session_state["go"] = True
-
-
 with right.container(border=True, height="stretch"):
     chosen = by_digest[picked]
     now = next((r for r in runs if r.digest == picked), None)
@@ -195,15 +190,15 @@ with right.container(border=True, height="stretch"):
         st.caption(f"On the front of all runs; {now.price}." if now.on_front else now.price)
     st.space("stretch")
     expressible = controls.widget_values(chosen.recipe) is not None
-    st.button(
-        "Open in Compress",
+    link = controls.link(chosen.recipe)
+    st.page_link(
+        "pages/compress.py",
+        label="Open in Compress",
         icon=":material/tune:",
-        key="open",
         width="stretch",
-        on_click=in_compress,
-        args=(chosen,),
-        disabled=not expressible,
-        help=None if expressible else "The sliders can't say this recipe; take its file or JSON.",
+        query_params=link,
+        disabled=link is None,
+        help=None if link else "The sliders can't say this recipe; take its file or its JSON.",
     )
     file = f"{chosen.recipe.model}-{dataset}-{chosen.digest}"
     with st.container(horizontal=True):
@@ -223,9 +218,6 @@ with right.container(border=True, height="stretch"):
             icon=":material/receipt_long:",
             key="recipe",
         )
-
-if st.session_state.pop("go", False):
-    st.switch_page("pages/compress.py")
 
 
 def row(r: figures.Run) -> dict[str, object]:

@@ -206,9 +206,13 @@ def test_tradeoff_lists_runs_and_opens_one_in_compress(open_page):
     at = open_page("tradeoff")
     table = at.dataframe[0].value
     assert len(table) == 42  # the curve of 21 points and its random reference
-    at.button(key="open").click().run()
-    assert not at.exception
-    assert "compressed" in at.title[0].value
+    picked = cached.engine().store.get(at.session_state["picked"])
+    assert picked is not None
+    link = controls.link(picked.recipe)
+    assert link is not None
+    compress = open_page(**link)
+    assert "smaller" in compress.title[0].value
+    assert list(trace(compress, 0, "this setting")["x"]) == [picked.cost.bytes]
 
 
 def test_every_recipe_of_the_controls_can_be_opened_again():

@@ -11,7 +11,9 @@ from typing import Any
 import streamlit as st
 
 from compression.baselines import baseline
+from compression.data import DATASETS
 from compression.distillation import Distill
+from compression.models import NETWORKS
 from compression.pruning import MagnitudePruning, RandomPruning
 from compression.quantization import (
     CodebookQuantization,
@@ -186,10 +188,20 @@ def _says(values: dict[str, Any], recipe: Recipe) -> bool:
     return recipe in (said, untrained(said, all_training(said)))
 
 
-def open_in_controls(recipe: Recipe) -> None:
-    """Set all controls to this recipe; call it before they are drawn (in a callback)."""
-    for key, value in (widget_values(recipe) or {}).items():
-        st.session_state[key] = value
+def link(recipe: Recipe) -> dict[str, str] | None:
+    """The query parameters of an address that sets all controls to this recipe; None as above."""
+    values = widget_values(recipe)
+    if values is None:
+        return None
+    words = {
+        "network": {n: v.title for n, v in NETWORKS.items()},
+        "data": {d: v.title for d, v in DATASETS.items()},
+        "prune_by": {k: title for k, (title, _) in PRUNINGS.items()},
+        "levels_by": {k: title for k, (title, _) in QUANTIZERS.items()},
+        "initial": INITIALS,
+        "tune": TUNINGS,
+    }
+    return {key: str(words[key][value] if key in words else value) for key, value in values.items()}
 
 
 def compress_controls(network: str, dataset: str) -> Setting:

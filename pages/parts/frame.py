@@ -191,7 +191,7 @@ def chart(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
 
 def copy_link() -> None:
     """A popover that holds the page's whole address, ready to copy."""
-    with st.popover("Copy link", icon=":material/link:", type="tertiary"):
+    with st.popover("Link", icon=":material/link:", type="tertiary"):
         st.caption("This address holds every control: whoever opens it sees the same numbers.")
         pairs = [(k, v) for k in st.query_params for v in st.query_params.get_all(k)]
         address = (st.context.url or "").partition("?")[0]

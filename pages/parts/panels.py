@@ -46,10 +46,7 @@ def headline(recipe: Recipe, result: Result | None, split: str) -> str:
             f"{name(recipe)}, dense: {units.size(result.cost.fp32_bytes)},"
             f" {units.percent(accuracy.value)} right"
         )
-    return (
-        f"{name(recipe)}, compressed {units.times(result.ratio).rstrip('×')} times,"
-        f" {loss_words(accuracy)}"
-    )
+    return f"{name(recipe)}, {units.times(result.ratio)} smaller, {loss_words(accuracy)}"
 
 
 def cards(result: Result | None, split: str) -> None:
