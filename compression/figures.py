@@ -836,12 +836,13 @@ class Run(NamedTuple):
 
 
 def runs_data(results: Sequence[Result], split: str) -> list[Run]:
-    """Stored results as points, with the front of all of them and, for its points, the price of the
-    next one.
+    """Stored results as points, with the front of all but the references and, for its points, the
+    price of the next one.
     """
     scored = [r for r in results if r.accuracy(split)]
     spots = [spot(r, split) for r in scored]
-    chosen = front([(s.bytes, s.accuracy) for s in spots])
+    fair = [i for i, r in enumerate(scored) if not is_reference(r)]
+    chosen = [fair[i] for i in front([(spots[i].bytes, spots[i].accuracy) for i in fair])]
     price = {}
     for smaller, larger in zip(chosen, chosen[1:], strict=False):
         a, b = spots[smaller], spots[larger]

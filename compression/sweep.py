@@ -16,12 +16,13 @@ def replace_step(recipe: Recipe, place: int, step: Step) -> Recipe:
 
 
 def sparsity_curve(recipe: Recipe, place: int, step: Step) -> list[tuple[float, Recipe]]:
-    """(sparsity, recipe) at 21 sparsities, 0 to 0.99: the step goes to this place and everything
-    else stays.
+    """(sparsity, recipe) at 21 sparsities, 0 to 0.99: the step stands at this place and everything
+    else stays; at 0 there is no such step.
     """
+    without = dataclasses.replace(recipe, steps=recipe.steps[:place] + recipe.steps[place + 1 :])
     return [
-        (sparsity, replace_step(recipe, place, step.changed(sparsity=sparsity)))
-        for sparsity in CURVE_SPARSITIES
+        (s, replace_step(recipe, place, step.changed(sparsity=s)) if s else without)
+        for s in CURVE_SPARSITIES
     ]
 
 

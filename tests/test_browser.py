@@ -176,15 +176,20 @@ def test_each_slider_moves_by_keyboard_and_cards_plot_and_address_follow(
     assert points(page, "hero", "this setting") not in (point, [[], []])
 
 
+def wait_for_curve(page: Page, name: str) -> None:
+    """Until all 21 points of a curve are there."""
+    page.wait_for_function(
+        """name => { const d = document.querySelector('.st-key-curve .js-plotly-plot');
+                     return d?._fullData?.find(t => t.name === name)?.x?.length === 21 }""",
+        arg=name,
+        timeout=90_000,
+    )
+
+
 def test_the_curve_and_its_reference_fill_in_while_one_looks(page, server):
     goto(page, f"{server.url}/?levels=12")
-    for name in ("this method", "random"):
-        page.wait_for_function(
-            """name => { const d = document.querySelector('.st-key-curve .js-plotly-plot');
-                         return d?._fullData?.find(t => t.name === name)?.x?.length === 21 }""",
-            arg=name,
-            timeout=60_000,
-        )
+    wait_for_curve(page, "this method")
+    wait_for_curve(page, "random")
 
 
 def test_a_link_shows_the_same_in_another_browser(page, browser: Browser, server):
@@ -264,29 +269,27 @@ def test_distill_draws_its_students_live_and_answers(page, server):
 def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     goto(page, f"{server.url}/?data=Fashion-MNIST&prune=80&levels=16")
     measured(page)
+    wait_for_curve(page, "this method")
     page.get_by_role("link", name="Trade-off").click()
     opened = page.get_by_test_id("stPageLink").get_by_role("link", name="Open in Compress")
     expect(opened).to_be_visible(timeout=20_000)
-    page.wait_for_timeout(
-        3_000
-    )  # let more of the curve arrive: the plot must not move under the hand
-    chart = page.locator(".st-key-runs .js-plotly-plot")
-    expect(chart).to_have_count(1)
     wait_idle(page)
-    before = page.get_by_test_id("stMetricValue").all_inner_texts()
-    frame = chart.bounding_box()
+    chart, values = (
+        page.locator(".st-key-runs .js-plotly-plot"),
+        page.get_by_test_id("stMetricValue"),
+    )
+    before, frame = values.all_inner_texts(), chart.bounding_box()
     shown = chart.locator(".scatterlayer .point")
-    for i in range(shown.count()):  # some lie outside the window of the axes, some are chosen already
+    for i in range(shown.count()):  # some lie outside the window of the axes, one is chosen already
         box = shown.nth(i).bounding_box()
         if not frame["y"] + 40 < box["y"] < frame["y"] + frame["height"] - 50:
             continue
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        wait_idle(page)
-        page.wait_for_timeout(500)
-        if page.get_by_test_id("stMetricValue").all_inner_texts() != before:
+        page.wait_for_timeout(1500)
+        if values.all_inner_texts() != before:
             break
-    chosen = page.get_by_test_id("stMetricValue").all_inner_texts()
+    chosen = values.all_inner_texts()
     assert chosen != before
     opened.click()
     expect(page.get_by_role("slider", name="Prune ratio")).to_be_visible(timeout=20_000)
