@@ -1,0 +1,120 @@
+"""Who may import whom.
+
+The architecture is this list: a module imports only from lines above its own.
+"""
+
+import ast
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from compression.settings import ROOT
+
+ORDER = [
+    "errors",
+    "settings",
+    "recipe units",
+    "result pareto sweep",
+    "data store figures",
+    "models",
+    "evaluation cost",
+    "training",
+    "pruning quantization distillation baselines",
+    "entropy",
+    "compressed checkpoint",
+    "storage",
+    "pipeline",
+    "jobs",
+    "__main__",
+]
+LEVEL = {name: i for i, line in enumerate(ORDER) for name in line.split()}
+FROM_VALUES_ONLY = {"sweep", "pareto", "units", "figures"}  # they choose recipes or show results
+VALUES = {"errors", "recipe", "result", "units", "pareto"}
+MODULES = sorted(p.stem for p in (ROOT / "compression").glob("*.py") if p.stem != "__init__")
+PAGES = sorted((ROOT / "pages").rglob("*.py"))
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Full names of what a file imports, `.x` for a sibling, except what is only for the type
+    checker.
+    """
+    found: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level
+            found |= {dots + node.module} if node.module else {dots + a.name for a in node.names}
+        found |= imports(node)
+    return found
+
+
+def of_module(name: str) -> set[str]:
+    return imports(ast.parse((ROOT / "compression" / f"{name}.py").read_text()))
+
+
+def test_every_module_has_its_place():
+    assert set(MODULES) == set(LEVEL)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_one_way(name):
+    for found in of_module(name):
+        if found.startswith("."):
+            assert LEVEL[found.strip(".")] < LEVEL[name], f"{name} imports {found}"
+        assert not found.startswith("compression"), "siblings are imported by a dot"
+
+
+@pytest.mark.parametrize("name", sorted(FROM_VALUES_ONLY))
+def test_what_draws_and_chooses_knows_only_values(name):
+    siblings = {found.strip(".") for found in of_module(name) if found.startswith(".")}
+    assert siblings <= VALUES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_jobs_knows_dask_and_nobody_knows_streamlit(name):
+    roots = {found.split(".")[0] for found in of_module(name)}
+    assert "streamlit" not in roots
+    assert name == "jobs" or not roots & {"dask", "distributed"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_pages_import_the_library_their_parts_and_what_draws(path):
+    allowed = {
+        "compression",
+        "pages",
+        "streamlit",
+        "plotly",
+        "pandas",
+        "",
+    } | sys.stdlib_module_names
+    roots = {found.split(".")[0] for found in imports(ast.parse(path.read_text()))}
+    assert roots <= allowed
+
+
+def test_the_entry_script_does_nothing_when_a_worker_imports_it_again():
+    body = ast.parse((ROOT / "app.py").read_text()).body
+    assert isinstance(body[0], ast.Expr) and isinstance(body[1], ast.If) and len(body) == 2
+    assert ast.unparse(body[1].test) == "__name__ == '__main__'"
+
+
+def test_importing_the_package_alone_loads_nothing_heavy():
+    code = "import sys, compression; print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_every_public_name_is_there():
+    package = importlib.import_module("compression")
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        package.nothing  # noqa: B018
+
+
+def test_no_module_has_a_name_of_the_standard_library_package():
+    assert not set(MODULES) & {"_common", "bz2", "gzip", "lzma", "zlib", "zstd"}
