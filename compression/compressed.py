@@ -21,6 +21,7 @@ from .models import (
 from .quantization import FixedPoint, Grid
 
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats
+SAMPLE = 2048  # weights that are looked at first
 KINDS = ("raw", "float", "codebook", "grid", "fixed_point")
 
 
@@ -153,6 +154,11 @@ def _weight(name: str, array: np.ndarray, attached: list[Attachment]) -> Compres
             found = _on_grid(name, array, quantizer)
             if found is not None:
                 return found
+    some = array.reshape(-1)[:SAMPLE]
+    if len(np.unique(some)) > some.size // 2 + 1 and np.count_nonzero(some) > some.size // 2:
+        return CompressedTensor(
+            name, array.shape, "float", values=array.copy()
+        )  # surely plain floats
     table, symbols = np.unique(array, return_inverse=True)
     if len(table) <= min(MOST_VALUES, int(np.count_nonzero(array)) // 2):
         return CompressedTensor(

@@ -112,9 +112,10 @@ class Grid(Attachment):
 
     def integers(self, W: torch.Tensor) -> torch.Tensor:
         """Symbols n, float32 whole numbers of W's shape; 0 where W is 0."""
-        k = torch.round((W / self.step - self.low) / self.stride)
-        k = torch.minimum(k.clamp(min=0), self.levels - 1)
-        return torch.where(W == 0, 0.0, self.low + self.stride * k)
+        odd = self.low % self.stride  # 1 where the levels lie at odd multiples of half a step
+        n = self.stride * torch.round((W / self.step - odd) / self.stride) + odd
+        n = torch.minimum(torch.maximum(n, self.low), self.low + self.stride * (self.levels - 1))
+        return torch.where(W == 0, 0.0, n.float())
 
     def forward(self, W: torch.Tensor) -> torch.Tensor:
         return straight_through(W, (self.integers(W) * self.step).detach() + 0.0)
@@ -319,23 +320,20 @@ class CodebookQuantization(Step):
 def k_means(
     weights: np.ndarray, levels: int, rate: float = 0.0, rounds: int = 200
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Codebook of least squared error on a line: Lloyd's rounds over the sorted weights, from two
-    starts, the better one.
+    """Codebook of least squared error on a line.
 
-    weights: float (N,), any order; levels: 1 or more; rate: price of a bit, in mean squared errors
-    of the plain codebook.
-    Returns values float32 (at most `levels`, ascending, exact in float16) and border offsets
-    float32 (one fewer).
+    The best partition of a few hundred cells is found exactly (dynamic programming) where there are
+    few levels; Lloyd's rounds over the sorted weights do the rest. weights: float (N,), any order;
+    levels: 1 or more; rate: price of a bit, in mean squared errors of the plain codebook. Returns
+    values float32 (at most `levels`, ascending, exact in float16) and float32 border offsets.
     """
     if not len(weights):
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     ordered = np.sort(weights).astype(np.float64)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     squares = np.concatenate([[0.0], np.cumsum(ordered**2)])
-    starts = [np.linspace(ordered[0], ordered[-1], levels), _companded(ordered, levels)]
-    _, values = min(
-        (_lloyd(ordered, sums, squares, v, rounds) for v in starts), key=lambda found: found[0]
-    )
+    start = _best_of_cells if levels <= CELLS // 4 else _companded
+    _, values = _lloyd(ordered, sums, squares, start(ordered, levels), rounds)
     offsets = np.zeros(max(0, len(values) - 1))
     if rate:
         values, offsets = _entropy_constrained(ordered, sums, squares, values, rate)
@@ -343,13 +341,42 @@ def k_means(
     return values, offsets.astype(np.float32)
 
 
+CELLS = 256
+
+
 def _companded(ordered: np.ndarray, levels: int) -> np.ndarray:
-    """Start with values as dense as the cube root of the weights' density: near the optimum for
-    many levels.
-    """
+    """Values as dense as the cube root of the density of the weights: good for many levels."""
     counts, edges = np.histogram(ordered, bins=512)
     mass = np.concatenate([[0.0], np.cumsum(np.cbrt(counts))])
     return np.interp((np.arange(levels) + 0.5) / levels, mass / mass[-1], edges)
+
+
+def _best_of_cells(ordered: np.ndarray, levels: int) -> np.ndarray:
+    """The partition of CELLS cells into `levels` groups with the least squared error, exactly.
+
+    Returns the means of the groups. Bellman's recursion [Fisher, 1958]; the cells are as dense as
+    `_companded` says.
+    """
+    borders = _companded(ordered, CELLS - 1)
+    cut = np.unique(np.concatenate([[0], np.searchsorted(ordered, borders), [len(ordered)]]))
+    counts = np.diff(cut).astype(np.float64)
+    cells = len(counts)
+    n = np.concatenate([[0.0], np.cumsum(counts)])
+    s = np.concatenate([[0.0], np.add.reduceat(ordered, cut[:-1]).cumsum()])
+    q = np.concatenate([[0.0], np.add.reduceat(ordered**2, cut[:-1]).cumsum()])
+    with np.errstate(divide="ignore", invalid="ignore"):  # error of cells i..j-1 as one group
+        error = (q[None] - q[:, None]) - (s[None] - s[:, None]) ** 2 / (n[None] - n[:, None])
+    error[np.tril_indices(cells + 1)] = np.inf
+    best, before = error[0], []
+    for _ in range(min(levels, cells) - 1):
+        total = best[:, None] + error
+        before.append(total.argmin(0))
+        best = np.minimum.reduce(total, 0)
+    ends = [cells]
+    for step in reversed(before):
+        ends.append(int(step[ends[-1]]))
+    ends = sorted({0, *ends})
+    return np.diff(s[ends]) / np.diff(n[ends])
 
 
 def _cells(

@@ -19,7 +19,7 @@ def applied(model: Chain, context: Context, *steps: str) -> Chain:
 def weights(model: Chain) -> dict[str, torch.Tensor]:
     """The weights as the network uses them, by layer, without biases."""
     state = effective_state(model)
-    return {name: state[f"{name}.weight"] for name, _ in prunable_layers(model)}
+    return {name: state[f"{name}.weight"].clone() for name, _ in prunable_layers(model)}
 
 
 def nonzero(model: Chain) -> int:

@@ -1,0 +1,126 @@
+"""Distillation: the student is cut right, and the loss is the formula."""
+
+import numpy as np
+import pytest
+import torch
+
+from compression.distillation import (
+    cut_student,
+    distillation_loss,
+    first_k_columns,
+    first_k_rows,
+    teacher_logits,
+)
+from compression.evaluation import predict
+from compression.models import Chain, architecture_for, build, prunable_layers
+
+from .helpers import applied, bits_of
+
+PAIRS = [("lenet_300_100", "digits"), ("net", "digits"), ("lenet5", "mnist")]
+
+
+def test_first_k_columns_and_rows_by_hand():
+    W = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    assert first_k_columns(W, 2).tolist() == [[1, 2], [4, 5]]
+    assert first_k_rows(W, 1).tolist() == [[1, 2, 3]]
+
+
+def test_the_loss_is_the_formula():
+    rng = np.random.default_rng(1)
+    z, t, y, T, alpha = (
+        rng.normal(size=(5, 4)),
+        rng.normal(size=(5, 4)),
+        np.array([0, 1, 2, 3, 0]),
+        3.0,
+        0.7,
+    )
+
+    def log_softmax(a):
+        return a - np.log(np.exp(a).sum(1, keepdims=True))
+
+    p = np.exp(log_softmax(t / T))
+    soft = (p * (log_softmax(t / T) - log_softmax(z / T))).sum(1).mean()
+    hard = -log_softmax(z)[np.arange(5), y].mean()
+    ours = distillation_loss(torch.tensor(z), torch.tensor(t), torch.tensor(y), T, alpha)
+    assert float(ours) == pytest.approx(alpha * T**2 * soft + (1 - alpha) * hard)
+
+
+def with_idle_units(teacher: Chain, keep: list[list[int]]) -> Chain:
+    """The teacher with all hidden units but these cut off from the layer behind."""
+    layers = [layer for _, layer in prunable_layers(teacher)]
+    with torch.no_grad():
+        for layer, behind, units in zip(layers, layers[1:], keep, strict=False):
+            idle = [u for u in range(layer.weight.shape[0]) if u not in units]
+            block = behind.weight.shape[1] // layer.weight.shape[0]
+            blocks = behind.weight.view(behind.weight.shape[0], -1, block, *behind.weight.shape[2:])
+            blocks[:, idle] = 0
+    return teacher
+
+
+@pytest.mark.parametrize("model, dataset", PAIRS)
+def test_a_student_without_the_idle_units_answers_like_its_teacher(model, dataset):
+    a = architecture_for(model, dataset)
+    small = [max(1, round(0.3 * n)) for n in a.hidden]
+    teacher = with_idle_units(build(a, 3), [list(range(k)) for k in small])
+    student = cut_student(teacher, 0.3, "first", 0)
+    images = torch.randn(6, *a.shape)
+    assert list(student.architecture.hidden) == small
+    assert torch.allclose(student(images), teacher(images), atol=1e-4)
+
+
+@pytest.mark.parametrize("model, dataset", PAIRS)
+def test_the_largest_units_are_kept_with_their_columns(model, dataset):
+    a = architecture_for(model, dataset)
+    small = [max(1, round(0.3 * n)) for n in a.hidden]
+    chosen = [list(range(n))[::-1][:k][::-1] for n, k in zip(a.hidden, small, strict=True)]
+    teacher = build(a, 3)
+    layers = [layer for _, layer in prunable_layers(teacher)]
+    with torch.no_grad():
+        for layer, units in zip(layers, chosen, strict=False):
+            layer.weight[units] *= 50  # by far the largest incoming weights
+    with_idle_units(teacher, chosen)
+    images = torch.randn(6, *a.shape) / 1000
+    student = cut_student(teacher, 0.3, "largest", 0)
+    assert torch.allclose(student(images), teacher(images), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("model, dataset", PAIRS)
+@pytest.mark.parametrize("initial", ["first", "largest"])
+def test_a_student_of_full_size_is_its_teacher(model, dataset, initial):
+    teacher = build(architecture_for(model, dataset), 3)
+    assert bits_of(cut_student(teacher, 1.0, initial, 0)) == bits_of(teacher)
+
+
+def test_random_weights_do_not_come_from_the_teacher(dense):
+    one, two = cut_student(dense, 0.5, "random", 1), cut_student(dense, 0.5, "random", 1)
+    assert bits_of(one) == bits_of(two) != bits_of(cut_student(dense, 0.5, "first", 1))
+
+
+def test_the_student_of_a_pruned_teacher_takes_the_pruned_weights(dense, context):
+    teacher = applied(dense, context, "magnitude_pruning:sparsity=0.9")
+    student = cut_student(teacher, 0.5, "first", 0)
+    W = dict(prunable_layers(student))["fc1"].weight
+    assert torch.equal(W, dict(prunable_layers(teacher))["fc1"].weight[: W.shape[0]])
+    assert (W == 0).float().mean() > 0.5
+
+
+def test_distilling_trains_the_student_and_leaves_the_teacher(trained, context, digits):
+    teacher = trained()
+    before = bits_of(teacher)
+    student = applied(teacher, context, "distill:width=0.25,epochs=20,batch=32")
+    assert bits_of(teacher) == before
+    right = (predict(student, digits, digits.test) == digits.test.labels.numpy()).mean()
+    assert right > 0.9
+    assert teacher_logits(teacher, context).shape == (len(digits.train), 10)
+
+
+def test_alpha_zero_does_not_look_at_the_teacher(trained, context, monkeypatch):
+    import compression.distillation as module
+
+    def asked(*_):
+        raise AssertionError("the teacher was asked")
+
+    monkeypatch.setattr(module, "teacher_logits", asked)
+    applied(trained(), context, "distill:width=0.25,epochs=1,alpha=0")
+    with pytest.raises(AssertionError, match="was asked"):
+        applied(trained(), context, "distill:width=0.25,epochs=1,alpha=0.5")

@@ -1,0 +1,191 @@
+"""Quantization: the formulas by hand, the bounds, and the truth of others."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+from compression.entropy import order0_bits
+from compression.quantization import (
+    Codebook,
+    FixedPoint,
+    dequantize,
+    k_means,
+    quantize,
+    straight_through,
+    uniform_grid,
+)
+
+from .helpers import applied, nonzero, weights
+
+WEIGHTS = torch.linspace(-0.83, 0.61, 300).reshape(20, 15) ** 3
+
+
+def test_quantize_and_dequantize_by_hand():
+    W = torch.tensor([0.1, -0.26, 0.5, 1.0, -0.9])
+    assert quantize(W, 4).tolist() == [0, -1, 2, 4, -4]
+    assert dequantize(quantize(W, 4), 4).tolist() == [0, -0.25, 0.5, 1.0, -1.0]
+
+
+@given(st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=50), st.integers(1, 4096))
+def test_the_error_is_at_most_half_a_step(values, Q):
+    W = torch.tensor(values)
+    error = (dequantize(quantize(W, Q), Q) - W).abs().max()
+    assert error <= 1 / (2 * Q) + 1e-6
+
+
+@given(st.lists(st.integers(-500, 500), min_size=1, max_size=50), st.integers(1, 4096))
+def test_what_lies_on_the_grid_stays(whole, Q):
+    W = torch.tensor(whole, dtype=torch.float32) / Q
+    assert torch.equal(FixedPoint(torch.tensor([float(Q)]))(W), W)
+
+
+def test_the_gradient_passes_the_rounding_unchanged():
+    W = torch.tensor([0.1, 0.26, -0.4], requires_grad=True)
+    (FixedPoint(torch.tensor([4.0]))(W) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert W.grad.tolist() == [1.0, 2.0, 3.0]
+    assert torch.equal(straight_through(W, torch.zeros(3)), torch.zeros(3))
+
+
+def test_symmetric_255_levels_are_int8_with_scale_absmax_by_127():
+    grid = uniform_grid(WEIGHTS, 255, "symmetric", "minmax", "tensor")
+    scale = WEIGHTS.abs().max() / 127
+    whole = torch.clamp(torch.round(WEIGHTS / scale), -127, 127)
+    assert torch.allclose(grid(WEIGHTS), whole * scale, atol=1e-7)
+
+
+def test_affine_256_levels_are_uint8_with_a_zero_point():
+    grid = uniform_grid(WEIGHTS, 256, "affine", "minmax", "tensor")
+    scale = (WEIGHTS.max() - WEIGHTS.min()) / 255
+    zero = torch.round(-WEIGHTS.min() / scale)
+    whole = torch.clamp(torch.round(WEIGHTS / scale) + zero, 0, 255) - zero
+    assert torch.allclose(grid(WEIGHTS), whole * scale, atol=1e-6)
+
+
+@pytest.mark.parametrize("per", ["tensor", "channel"])
+@pytest.mark.parametrize("range_", ["minmax", "mse", "percentile"])
+@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
+@pytest.mark.parametrize("levels", [2, 3, 7, 16, 100, 256])
+def test_uniform_gives_at_most_so_many_values_per_row_or_tensor(levels, scheme, range_, per):
+    W = uniform_grid(WEIGHTS, levels, scheme, range_, per)(WEIGHTS)
+    for row in W if per == "channel" else [W]:
+        assert len(row.unique()) <= levels
+
+
+def test_least_squared_error_is_no_worse_than_the_full_range():
+    def error(range_: str) -> float:
+        grid = uniform_grid(WEIGHTS, 5, "symmetric", range_, "tensor")
+        return float((grid(WEIGHTS) - WEIGHTS).square().sum())
+
+    assert error("mse") < error("minmax")
+
+
+def test_a_step_per_channel_is_no_worse_than_one_for_all():
+    def error(per: str) -> float:
+        return float(
+            (uniform_grid(WEIGHTS, 16, "symmetric", "minmax", per)(WEIGHTS) - WEIGHTS)
+            .square()
+            .sum()
+        )
+
+    assert error("channel") < error("tensor")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("levels", [2, 5, 16])
+def test_k_means_is_no_worse_than_scikit_learn(seed, levels):
+    w = np.random.default_rng(seed).laplace(0, 0.1, 3_000).astype(np.float32)
+    values, offsets = k_means(w, levels)
+    ours = float(((values[np.argmin(np.abs(w[:, None] - values), 1)] - w) ** 2).sum())
+    theirs = KMeans(levels, n_init=5, random_state=seed).fit(w[:, None]).inertia_
+    assert ours <= 1.01 * theirs and not offsets.any()
+
+
+@pytest.mark.parametrize("levels", [2, 3, 17, 64, 256])
+def test_a_codebook_has_at_most_so_many_values_and_float16_holds_them(dense, context, levels):
+    for W in weights(applied(dense, context, f"codebook_quantization:levels={levels}")).values():
+        assert len(W.unique()) <= levels
+        assert torch.equal(W.half().float(), W)
+
+
+@pytest.mark.parametrize("w", [[], [0.5], [0.5, 0.5, 0.5], [0.25, -0.25]])
+def test_k_means_takes_few_and_equal_weights(w):
+    values, offsets = k_means(np.array(w, np.float32), 8)
+    assert sorted(set(w)) == values.tolist() and len(offsets) == max(0, len(values) - 1)
+
+
+def test_a_price_for_bits_lowers_the_entropy(trained, context):
+    plain = weights(applied(trained(), context, "codebook_quantization:levels=16"))
+    priced = weights(applied(trained(), context, "codebook_quantization:levels=16,rate=2"))
+
+    def bits(state):
+        return sum(
+            order0_bits(np.unique(W.numpy(), return_inverse=True)[1]) for W in state.values()
+        )
+
+    assert bits(priced) < 0.95 * bits(plain)
+
+
+QUANTIZERS = [
+    "codebook_quantization:levels=4",
+    "uniform_quantization:levels=4",
+    "uniform_quantization:levels=5,scheme=affine,per=channel",
+    "fixed_point_quantization:Q=4096",
+]
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_zeros_of_pruning_stay_zero_and_are_no_level(trained, context, quantizer):
+    pruned = applied(trained(), context, "magnitude_pruning:sparsity=0.9")
+    masks = {name: W != 0 for name, W in weights(pruned).items()}
+    for name, W in weights(applied(pruned, context, quantizer)).items():
+        assert not W[~masks[name]].any()
+
+
+@pytest.mark.parametrize(
+    "quantizer", ["codebook_quantization:levels=4", "uniform_quantization:levels=4"]
+)
+def test_both_orders_with_pruning_keep_the_share(trained, context, quantizer):
+    prune = "magnitude_pruning:sparsity=0.75"
+    first, second = (
+        applied(trained(), context, *s) for s in ((prune, quantizer), (quantizer, prune))
+    )
+    total = nonzero(trained())
+    assert nonzero(first) == nonzero(second) == total - int(total * 0.75)
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(weights(first).values(), weights(second).values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_a_layer_that_is_all_zero_is_no_problem(dense, context, quantizer):
+    layer = list(dense.children())[1]
+    torch.nn.init.zeros_(layer.weight)
+    for W in weights(applied(dense, context, quantizer)).values():
+        assert torch.isfinite(W).all()
+
+
+def test_the_gradient_of_a_codebook_is_that_of_plain_indexing():
+    W = torch.tensor([0.11, -0.4, 0.0, 0.35, 0.12], requires_grad=True)
+    values = torch.tensor([-0.5, 0.125, 0.25])
+    book = Codebook(values.clone(), torch.zeros(2))
+    weight = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])
+    (book(W) * weight).sum().backward()
+    assert book(W).tolist() == [0.125, -0.5, 0.0, 0.25, 0.125]
+    assert W.grad.tolist() == [1, 2, 0, 8, 16]
+    assert book.values.grad.tolist() == [2, 17, 8]
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_fine_tuning_sees_the_levels_and_keeps_to_them(trained, context, quantizer):
+    model = applied(trained(), context, quantizer)
+    tuned = applied(model, context, "fine_tune:epochs=1")
+    for name, W in weights(tuned).items():
+        if "levels" in quantizer:
+            rows = W if "channel" in quantizer else [W]
+            assert all(len(row.unique()) <= 6 for row in rows), name
+        else:
+            assert torch.equal(torch.round(W * 4096) / 4096, W)
