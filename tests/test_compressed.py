@@ -158,7 +158,7 @@ def test_more_values_than_a_codebook_may_have_are_plain_floats():
     network = build(Architecture("lenet_300_100", (1, 8, 8), 10, (300, 1)))
     with torch.no_grad():
         for levels, kind in ((MOST_VALUES, "codebook"), (MOST_VALUES + 1, "float")):
-            numbers = torch.arange(19_200) % levels
+            numbers = torch.arange(19_200) // 4 % levels
             network.fc1.weight.copy_(((numbers + 1) / 8_192).view(300, 64))
             assert kinds(compress(network, "digits"))[0] == kind
 
