@@ -261,6 +261,7 @@ for i in range(60):
 
 
 def test_two_processes_writing_the_same_runs_leave_one_good_one_of_each(store):
+    store.stamp()  # the database is there
     writers = [
         subprocess.Popen(
             [sys.executable, "-W", "error", "-c", WRITER, store.database, store.address],
@@ -273,13 +274,18 @@ def test_two_processes_writing_the_same_runs_leave_one_good_one_of_each(store):
         )
         for _ in range(2)
     ]
-    for writer in writers:
-        assert writer.stdout.readline() == "ready\n", writer.stderr.read()
-    for writer in writers:
-        writer.stdin.write("\n")
-        writer.stdin.flush()
-    for writer in writers:
-        assert writer.communicate(timeout=60)[1] == "" and writer.returncode == 0
+    try:
+        for writer in writers:
+            assert writer.stdout.readline() == "ready\n", writer.stderr.read()
+        for writer in writers:  # both are there: now they begin
+            writer.stdin.write("\n")
+            writer.stdin.flush()
+        said = [writer.communicate(timeout=60)[1] for writer in writers]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+    assert said == ["", ""] and [writer.returncode for writer in writers] == [0, 0]
     for recipe in (PRUNED, NET):
         assert store.get(recipe.digest, "test") == made_result(recipe)
         assert (store.predictions(recipe.digest, "test") == 3).all()

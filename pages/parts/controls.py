@@ -209,16 +209,17 @@ def compress_controls(network: str, dataset: str) -> Setting:
     pair: dict[str, Any] = dict(spec=[3, 2], vertical_alignment="bottom", wrap=False)
     with st.container(gap=10):
         slider, method = st.columns(**pair)
-        prune = slider.slider(
-            ":orange[**Prune ratio**]",
+        help_ = "Share of the weights that are set to zero. K, the number kept, is what is left."
+        prune = titled(slider, "Prune ratio", "orange", help_).slider(
+            "Prune ratio",
             0,
             99,
             80,
             1,
             format="%d %%",
             key="prune",
+            label_visibility="collapsed",
             **BOUND,
-            help="Share of the weights that are set to zero. K, the number kept, is what is left.",
         )
         pruning = method.selectbox(
             "Pruning method",
@@ -229,17 +230,17 @@ def compress_controls(network: str, dataset: str) -> Setting:
             **BOUND,
         )
         slider, method = st.columns(**pair)
-        levels = slider.select_slider(
-            ":blue[**Levels**]",
+        help_ = (
+            "How many different values the weights of a layer may take; zero is not counted. With"
+            " fixed point: Q, the levels per unit of weight. Off: weights stay as they are."
+        )
+        levels = titled(slider, "Levels", "blue", help_).select_slider(
+            "Levels",
             [*map(str, LEVELS), OFF],
             "16",
             key="levels",
+            label_visibility="collapsed",
             **BOUND,
-            help=(
-                "How many different values the weights of a layer may take; zero is not counted."
-                " With fixed point: Q, the levels per unit of weight. Off: weights stay as they"
-                " are."
-            ),
         )
         quantizer = method.selectbox(
             "Quantization method",
@@ -287,25 +288,22 @@ def compress_controls(network: str, dataset: str) -> Setting:
     )
 
 
+def titled(where: Any, title: str, color: str, help: str) -> Any:
+    """A place for a slider under its coloured title.
+
+    The widget's own label is its plain name, collapsed: screen readers would read the colour.
+    """
+    box = where.container(gap=None)
+    box.markdown(f":{color}[**{title}**]", help=help)
+    return box
+
+
 def student_slider(where: Any, key: str, default: int) -> float:
     """Share of the hidden units that the student keeps, 0.1..1. default: percent."""
-    return (
-        where.slider(
-            ":green[**Student size**]",
-            10,
-            100,
-            default,
-            5,
-            format="%d %%",
-            key=key,
-            **BOUND,
-            help=(
-                "Share of the hidden units (or channels) of each layer that a smaller network"
-                " keeps."
-            ),
-        )
-        / 100
-    )
+    help_ = "Share of the hidden units (or channels) of each layer that a smaller network keeps."
+    box = titled(where, "Student size", "green", help_)
+    label: dict[str, Any] = dict(label_visibility="collapsed", format="%d %%", key=key)
+    return box.slider("Student size", 10, 100, default, 5, **label, **BOUND) / 100
 
 
 def initial_choice(where: Any, collapsed: bool = False) -> str:
