@@ -45,6 +45,8 @@ HERO, SMALL = (540, 250) if tall else (348, 168)
 with left:
     setting = controls.compress_controls(network, dataset)
     recipe = setting.recipe()
+    # noted before anything that depends on it: what happens later must redraw the page
+    job_drawn = training.states([recipe], engine, owner)
     missing = missing_training(recipe, engine.store)
     shown = controls.untrained(recipe, missing)
     if missing_training(recipe.dense, engine.store):
@@ -85,6 +87,13 @@ wanted = [
 engine.want(owner, wanted)
 result = engine.wait(now, WAIT if engine.ready else 0.05)
 failure = engine.failure(now)
+
+
+def still_missing() -> int:
+    return sum(engine.result(a) is None and not engine.failure(a) for a in wanted)
+
+
+pending = still_missing()
 
 
 def known(points: list[tuple[float, Recipe]]) -> list[tuple[float, Result]]:
@@ -239,18 +248,12 @@ with bottom[2].container(border=True, height="stretch"):
             panels.sizes_text(result),
         )
 
-pending = sum(engine.result(a) is None and not engine.failure(a) for a in wanted)
-
 
 def watch() -> None:
     """Redraw the page when a figure that it waits for has come, or its job has moved."""
     engine.want(owner, wanted)
-    engine.look(recipe.digest, owner)
-    left = sum(engine.result(a) is None and not engine.failure(a) for a in wanted)
-    state = (job.state, len(job.history)) if job else None
-    if left != pending or state != job_state:
+    if still_missing() != pending or training.states([recipe], engine, owner) != job_drawn:
         st.rerun(scope="app")
 
 
-job_state = (job.state, len(job.history)) if job else None
-st.fragment(watch, run_every=0.7 if pending or (job and job.live) else None)()
+st.fragment(watch, run_every=0.7 if pending or training.any_live(job_drawn) else None)()

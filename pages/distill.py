@@ -133,6 +133,8 @@ if "from scratch" in (references or []) and not (alpha == 0 and initial == "rand
             "from scratch", dense.then(*setting.student_steps(alpha=0.0, initial="random")), True
         )
     )
+drawn = training.states([s.recipe for s in students], engine, owner)
+students = [student(s.name, s.recipe, s.dashed) for s in students]
 teacher = engine.result(Ask(dense, SPLIT))
 waiting = [s for s in students if s.result is None and not s.live]
 
@@ -263,18 +265,4 @@ with below:
         )
 
 
-def state() -> list[object]:
-    jobs = [engine.look(s.recipe.digest, owner) for s in students]
-    return [(j.state, len(j.history)) if j else None for j in jobs]
-
-
-before = state()
-
-
-def watch() -> None:
-    """Redraw when an epoch has ended or a job has moved on."""
-    if state() != before:
-        st.rerun(scope="app")
-
-
-st.fragment(watch, run_every=0.7 if any(s.live for s in students) else None)()
+training.redraw_when_moved([s.recipe for s in students], drawn, engine, owner)

@@ -5,18 +5,26 @@ import pytest
 import torch
 
 from compression.distillation import (
+    Distill,
     cut_student,
     distillation_loss,
     first_k_columns,
     first_k_rows,
     teacher_logits,
 )
+from compression.errors import InvalidInput
 from compression.evaluation import predict
 from compression.models import Chain, architecture_for, build, prunable_layers
 
 from .helpers import applied, bits_of
 
-PAIRS = [("lenet_300_100", "digits"), ("net", "digits"), ("lenet5", "mnist")]
+PAIRS = [
+    ("lenet_300_100", "digits"),
+    ("net", "digits"),
+    ("lenet_300_100", "mnist"),
+    ("net", "mnist"),
+    ("lenet5", "mnist"),
+]
 
 
 def test_first_k_columns_and_rows_by_hand():
@@ -124,3 +132,91 @@ def test_alpha_zero_does_not_look_at_the_teacher(trained, context, monkeypatch):
     applied(trained(), context, "distill:width=0.25,epochs=1,alpha=0")
     with pytest.raises(AssertionError, match="was asked"):
         applied(trained(), context, "distill:width=0.25,epochs=1,alpha=0.5")
+
+
+def test_the_columns_of_a_convolution_are_its_input_channels():
+    W = torch.arange(2 * 3 * 2 * 2).reshape(2, 3, 2, 2)
+    assert torch.equal(first_k_columns(W, 2), W[:, :2, :, :])
+    assert torch.equal(first_k_rows(W, 1), W[:1])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
+def test_the_soft_loss_of_the_teacher_itself_is_zero(seed, temperature):
+    logits = torch.randn(5, 10, generator=torch.Generator().manual_seed(seed))
+    labels = torch.zeros(5, dtype=torch.int64)
+    loss = distillation_loss(logits, logits, labels, temperature, 1.0)
+    assert float(loss) == pytest.approx(0, abs=1e-5)
+
+
+def test_without_the_teacher_the_loss_is_cross_entropy(seed):
+    logits, teacher = torch.randn(2, 5, 10, generator=torch.Generator().manual_seed(seed))
+    labels = torch.tensor([1, 2, 3, 4, 5])
+    expected = torch.nn.functional.cross_entropy(logits, labels)
+    assert torch.equal(distillation_loss(logits, teacher, labels, 3.0, 0.0), expected)
+
+
+@pytest.mark.parametrize("model, dataset", PAIRS)
+def test_the_first_units_are_plain_slices_of_the_teacher(model, dataset):
+    teacher = build(architecture_for(model, dataset), 1)
+    large = dict(prunable_layers(teacher))
+    for name, layer in prunable_layers(cut_student(teacher, 0.3, "first", 2)):
+        rows, columns = layer.weight.shape[:2]
+        assert torch.equal(layer.weight, large[name].weight[:rows, :columns])
+        assert torch.equal(layer.bias, large[name].bias[:rows])
+
+
+@pytest.mark.parametrize("model, dataset", PAIRS)
+def test_the_largest_are_those_of_the_largest_l1_norm_of_incoming_weights(model, dataset, seed):
+    """All other units are idle: only a student of exactly the strongest answers like it."""
+    teacher = build(architecture_for(model, dataset), seed)
+    small = architecture_for(model, dataset, 0.4)
+    layers = [layer for _, layer in prunable_layers(teacher)]
+    strongest: list[list[int]] = []
+    for layer, K in zip(layers, small.hidden, strict=False):
+        norms = layer.weight.detach().abs().flatten(1).sum(1)
+        strongest.append(sorted(norms.topk(K).indices.tolist()))
+        with_idle_units(teacher, strongest)
+    student = cut_student(teacher, 0.4, "largest", 0)
+    images = torch.randn(6, *small.shape, generator=torch.Generator().manual_seed(seed))
+    assert torch.allclose(student(images), teacher(images), atol=1e-5)
+    first = next(iter(prunable_layers(student)))[1]
+    assert torch.equal(first.weight, layers[0].weight[strongest[0]])
+    assert torch.equal(first.bias, layers[0].bias[strongest[0]])
+    assert strongest[0] != list(range(small.hidden[0])), "not the first ones by accident"
+
+
+def test_a_student_keeps_at_least_one_unit_of_each_layer():
+    teacher = build(architecture_for("lenet_300_100", "digits", 0.02), 1)
+    assert teacher.architecture.hidden == (6, 2)
+    assert cut_student(teacher, 0.05, "largest", 0).architecture.hidden == (1, 1)
+
+
+@pytest.mark.parametrize("width", [0.0, 0.04, 1.01, -1])
+def test_a_width_outside_its_range_is_refused(width):
+    with pytest.raises(InvalidInput, match=r"distill.width must lie in \[0.05, 1\]"):
+        Distill(width=width)
+
+
+def test_a_random_student_depends_on_its_seed_alone(dense):
+    one, other = (cut_student(dense, 0.5, "random", s) for s in (1, 2))
+    assert bits_of(one) != bits_of(other)
+    assert bits_of(one) == bits_of(cut_student(build(dense.architecture), 0.5, "random", 1))
+
+
+def test_no_epochs_only_cut(dense, context):
+    student = applied(dense, context, "distill:width=0.5,epochs=0")
+    assert bits_of(student) == bits_of(cut_student(dense, 0.5, "first", 0))
+
+
+@pytest.mark.parametrize("initial", ["first", "largest", "random"])
+def test_a_student_learns_from_every_start(dense, digits, context, initial):
+    student = applied(dense, context, f"distill:width=0.2,epochs=8,batch=32,initial={initial}")
+    right = predict(student, digits, digits.validation) == digits.validation.labels.numpy()
+    assert student.architecture.hidden == (60, 20) and right.mean() > 0.85
+
+
+def test_the_teacher_answers_each_image_as_when_asked_alone(dense, context, digits):
+    answers = teacher_logits(dense, context)
+    with torch.no_grad():
+        alone = dense(digits.to_input(digits.train.images[1_000:1_003]))
+    assert torch.allclose(answers[1_000:1_003], alone, atol=1e-4)

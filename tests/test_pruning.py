@@ -10,7 +10,7 @@ from compression.models import build, prunable_layers
 from compression.pruning import apply_mask, keep_k_largest, mask_k_largest, mask_k_random
 from compression.recipe import kept
 
-from .helpers import applied, nonzero, weights
+from .helpers import applied, bits_of, nonzero, weights
 
 FIVE = torch.tensor([0.1, -0.5, 0.3, -0.2, 0.4])
 NUMBERS = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=60)
@@ -117,3 +117,64 @@ def test_steps_change_only_the_model_that_they_are_given(trained, context):
     applied(trained(), context, "magnitude_pruning:sparsity=0.9")
     assert nonzero(other) == nonzero(trained())
     assert build(other.architecture)  # and the architecture can still be built
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.99])
+def test_each_layer_alone_is_pruned_as_torch_prunes_it(trained, context, sparsity):
+    expected = {}
+    for name, W in weights(trained("net")).items():
+        holder = torch.nn.Module()
+        holder.weight = torch.nn.Parameter(W)
+        oracle.l1_unstructured(holder, "weight", W.numel() - kept(W.numel(), sparsity))
+        expected[name] = holder.weight.detach()
+    step = f"magnitude_pruning:sparsity={sparsity},scope=layer"
+    ours = weights(applied(trained("net"), context, step))
+    assert all(torch.equal(ours[name], expected[name]) for name in expected)
+
+
+def test_global_pruning_leaves_layers_with_different_shares(dense, context):
+    after = weights(applied(dense, context, "magnitude_pruning:sparsity=0.87")).values()
+    shares = [int(torch.count_nonzero(W)) / W.numel() for W in after]
+    assert max(shares) > 0.2 > min(shares)
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("step", ["magnitude_pruning", "random_pruning"])
+def test_no_sparsity_changes_nothing(dense, trained, context, step, scope):
+    after = applied(dense, context, f"{step}:sparsity=0,scope={scope}")
+    assert bits_of(after) == bits_of(trained())
+
+
+def test_the_mask_does_not_depend_on_how_the_weight_lies_in_memory(seed):
+    W = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+    last = W.to(memory_format=torch.channels_last)
+    assert torch.equal(mask_k_largest(last, 50), mask_k_largest(W, 50))
+    assert torch.equal(mask_k_largest(W.transpose(0, 1), 50), mask_k_largest(W, 50).transpose(0, 1))
+
+
+def test_pruned_weights_get_no_gradient():
+    W = FIVE.clone().requires_grad_()
+    keep_k_largest(W, 2).sum().backward()
+    assert W.grad.tolist() == [0.0, 1.0, 0.0, 0.0, 1.0]
+
+
+def test_random_pruning_does_not_look_at_the_size_of_a_weight(seed):
+    W = torch.linspace(0.001, 1, 10_000)
+    chosen = W[mask_k_random(W, 5_000, torch.Generator().manual_seed(seed))]
+    assert abs(float(chosen.mean()) - 0.5) < 0.02
+
+
+def test_fine_tuning_trains_what_is_left_and_leaves_plain_zeros(dense, context):
+    before = weights(applied(dense, context, "magnitude_pruning:sparsity=0.9"))
+    after = weights(applied(dense, context, "fine_tune:learning_rate=0.01"))
+    for name, W in after.items():
+        left = before[name] != 0
+        assert not W[~left].signbit().any()
+        moved = (W[left] != before[name][left]).float().mean()
+        assert moved > 0.5, "all but the weights of units that never fire"
+
+
+def test_biases_are_not_pruned(dense, trained, context):
+    applied(dense, context, "magnitude_pruning:sparsity=0.99")
+    for name, layer in prunable_layers(trained()):
+        assert torch.equal(layer.bias, dict(prunable_layers(dense))[name].bias)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from compression.entropy import order0_bits
+from compression.models import attachments, prunable_layers
 from compression.quantization import (
     Codebook,
     FixedPoint,
@@ -17,6 +18,7 @@ from compression.quantization import (
     straight_through,
     uniform_grid,
 )
+from compression.recipe import kept
 
 from .helpers import applied, nonzero, weights
 
@@ -189,3 +191,145 @@ def test_fine_tuning_sees_the_levels_and_keeps_to_them(trained, context, quantiz
             assert all(len(row.unique()) <= 6 for row in rows), name
         else:
             assert torch.equal(torch.round(W * 4096) / 4096, W)
+
+
+def some_weights(seed: int, *shape: int) -> torch.Tensor:
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def distinct(W: torch.Tensor) -> int:
+    """How many values other than zero there are."""
+    return len(W[W != 0].unique())
+
+
+@pytest.mark.parametrize("per", ["tensor", "channel"])
+@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
+def test_every_number_of_levels_from_2_to_256_is_kept_to(seed, scheme, per):
+    W = some_weights(seed, 3, 150)
+    W[:, ::7] = 0
+    for levels in range(2, 257):
+        out = uniform_grid(W, levels, scheme, "minmax", per)(W)
+        rows = out if per == "channel" else [out]
+        assert all(1 <= distinct(row) <= levels for row in rows), levels
+        assert not out[W == 0].any() and not out.signbit()[W == 0].any()
+
+
+def test_affine_levels_are_those_of_torch(seed):
+    W = some_weights(seed, 40, 50) + 0.05
+    grid = uniform_grid(W, 256, "affine", "minmax", "tensor")
+    scale, zero = float(grid.step), -int(grid.low)
+    theirs = torch.fake_quantize_per_tensor_affine(W, scale, zero, 0, 255)
+    assert torch.allclose(grid(W), theirs, atol=1e-7)
+
+
+def test_affine_levels_of_weights_of_one_sign_still_hold_zero(seed):
+    W = some_weights(seed, 9, 9).abs() + 1
+    assert uniform_grid(W, 16, "affine", "minmax", "tensor").low.item() == 0
+    assert uniform_grid(-W, 16, "affine", "minmax", "tensor").low.item() == -15
+
+
+def test_an_even_number_of_levels_lies_symmetric_around_zero_without_it():
+    grid = uniform_grid(torch.tensor([[-3.0, 3.0]]), 4, "symmetric", "minmax", "tensor")
+    W = torch.tensor([-3.0, -2.5, -1.9, -0.1, 0.1, 1.9, 2.1, 3.0])
+    assert grid(W).tolist() == pytest.approx([-3, -3, -1, -1, 1, 1, 3, 3])
+
+
+def test_an_odd_number_of_levels_holds_zero():
+    grid = uniform_grid(torch.tensor([[-3.0, 3.0]]), 5, "symmetric", "minmax", "tensor")
+    W = torch.tensor([-3.0, -2.0, -0.7, 0.7, 1.0, 2.9])
+    assert grid(W).tolist() == pytest.approx([-3, -1.5, 0, 0, 1.5, 3])
+
+
+def test_each_channel_has_its_own_step(seed):
+    W = some_weights(seed, 3, 4, 5, 5) * torch.tensor([1.0, 0.01, 100.0]).reshape(3, 1, 1, 1)
+    grid = uniform_grid(W, 255, "symmetric", "minmax", "channel")
+    assert grid.step.shape == (3, 1, 1, 1)
+    assert torch.allclose(grid.step.flatten(), W.abs().amax((1, 2, 3)) / 127)
+    assert ((grid(W) - W).abs() <= 0.5001 * grid.step).all()
+    together = uniform_grid(W, 255, "symmetric", "minmax", "tensor")(W)
+    assert not together[1].any(), "one step for all takes the small channel for zero"
+
+
+def test_the_percentile_range_ignores_an_outlier(seed):
+    W = some_weights(seed, 1, 5_000)
+    usual = uniform_grid(W, 16, "symmetric", "percentile", "tensor").step
+    W[0, 0] = 100
+    assert uniform_grid(W, 16, "symmetric", "percentile", "tensor").step < 1.1 * usual
+    assert uniform_grid(W, 16, "symmetric", "minmax", "tensor").step > 100 * usual
+
+
+@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
+def test_the_gradient_of_a_grid_is_the_identity(seed, scheme):
+    W = some_weights(seed, 4, 6)
+    grid, given_ = uniform_grid(W, 5, scheme, "mse", "channel"), some_weights(seed + 1, 4, 6)
+    W.requires_grad_()
+    (grid(W) * given_).sum().backward()
+    assert torch.equal(W.grad, given_)
+
+
+def test_k_means_by_hand():
+    values, _ = k_means(np.array([1.0, 2.0, 3.0, 9.0, 11.0], np.float32), 2)
+    assert values.tolist() == [2.0, 10.0]
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 16, 256])
+def test_the_values_of_k_means_ascend_and_float16_holds_them(seed, levels):
+    values, offsets = k_means(some_weights(seed, 3_000).flatten().numpy(), levels)
+    assert 1 <= len(values) <= levels and len(offsets) == len(values) - 1
+    assert np.array_equal(values.astype(np.float16).astype(np.float32), values)
+    assert (np.diff(values) >= 0).all()
+
+
+def test_a_weight_takes_the_nearest_value_of_its_codebook(dense, context):
+    before = weights(dense)
+    after = weights(applied(dense, context, "codebook_quantization:levels=16"))
+    for name, W in before.items():
+        nearest = (W.flatten()[:, None] - after[name].unique()).abs().min(1).values
+        assert torch.allclose((W - after[name]).abs().flatten(), nearest, atol=1e-6)
+
+
+def test_the_gradient_of_a_large_codebook_is_that_of_plain_indexing(seed):
+    W = some_weights(seed, 30, 20)
+    W[0] = 0
+    values, offsets = k_means(W[W != 0].numpy(), 8)
+    book = Codebook(torch.from_numpy(values), torch.from_numpy(offsets))
+    given_, ours = some_weights(seed + 1, 30, 20), W.clone().requires_grad_()
+    (book(ours) * given_).sum().backward()
+
+    table = torch.from_numpy(values).requires_grad_()
+    middles = (table[1:] + table[:-1]).detach() / 2
+    plain = torch.where(W == 0, 0.0, table[torch.bucketize(W, middles)])
+    (plain * given_).sum().backward()
+    assert torch.equal(book(ours), plain)
+    assert torch.allclose(book.values.grad, table.grad, rtol=1e-5, atol=1e-6)
+    assert torch.equal(ours.grad, torch.where(W == 0, 0.0, given_))
+
+
+def test_fine_tuning_trains_the_values_of_a_codebook(dense, context):
+    before = weights(applied(dense, context, "codebook_quantization:levels=8"))
+    after = weights(applied(dense, context, "fine_tune:learning_rate=0.005"))
+    for name, W in after.items():
+        assert distinct(W) <= 8 and torch.equal(W.half().float(), W)
+        assert not torch.equal(W.unique(), before[name].unique())
+
+
+@pytest.mark.parametrize("order", ["prune first", "levels first"])
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        "uniform_quantization:levels=17",
+        "uniform_quantization:levels=16,scheme=affine,per=channel",
+        "fixed_point_quantization:Q=32",
+    ],
+)
+def test_where_zero_is_a_level_at_most_k_weights_are_left(dense, context, quantizer, order):
+    total, steps = nonzero(dense), ["magnitude_pruning:sparsity=0.9", quantizer]
+    applied(dense, context, *(steps if order == "prune first" else reversed(steps)))
+    assert 0 < nonzero(dense) <= kept(total, 0.9)
+
+
+def test_an_empty_layer_gets_no_codebook_and_the_others_do(dense, context):
+    torch.nn.init.zeros_(dense.fc2.weight)
+    applied(dense, context, "codebook_quantization:levels=16")
+    assert [len(attachments(layer)) for _, layer in prunable_layers(dense)] == [1, 0, 1]
+    assert not weights(dense)["fc2"].any()

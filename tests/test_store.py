@@ -252,7 +252,7 @@ from tests.test_store import PRUNED, NET
 store = Store(sys.argv[1], sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
-for i in range(60):
+for i in range(25):
     for recipe in (PRUNED, NET):
         store.put(made_result(recipe, tested=i % 2 == 0), {"test": np.full(360, 3)}, kept=i == 7)
         store.put_file(recipe.digest, b"the same bytes" * 1_000)

@@ -7,6 +7,7 @@ import streamlit as st
 from compression import units
 from compression.errors import CompressionError
 from compression.jobs import Engine
+from compression.pipeline import missing_training
 from compression.recipe import Recipe
 
 from . import cached
@@ -84,8 +85,6 @@ def button(recipe: Recipe, missing: tuple[int, ...], engine: Engine, owner: str)
 
 def dense_first(recipe: Recipe, engine: Engine) -> None:
     """Stop the page where not even the dense network is trained, and offer to train it."""
-    from compression.pipeline import missing_training
-
     dense = recipe.dense
     missing = missing_training(dense, engine.store)
     if not missing:
@@ -95,13 +94,30 @@ def dense_first(recipe: Recipe, engine: Engine) -> None:
         "The dense network of this recipe is not trained yet; those of seed 0 are shipped, others"
         " take a while."
     )
+    drawn = states([dense], engine, owner)
     button(dense, missing, engine, owner)
-    job = engine.look(dense.digest, owner)
+    redraw_when_moved([dense], drawn, engine, owner)
+    st.stop()
+
+
+States = list[tuple[str, int] | None]
+
+
+def states(recipes: list[Recipe], engine: Engine, owner: str) -> States:
+    """State and finished epochs of each recipe's job. Take it before anything of them is drawn."""
+    jobs = [engine.look(r.digest, owner) for r in recipes]
+    return [(job.state, len(job.history)) if job else None for job in jobs]
+
+
+def any_live(seen: States) -> bool:
+    return any(s is not None and s[0] in ("queued", "running") for s in seen)
+
+
+def redraw_when_moved(recipes: list[Recipe], drawn: States, engine: Engine, owner: str) -> None:
+    """Draw the whole page again when a job is not any more in the state in which it was drawn."""
 
     def watch() -> None:
-        engine.look(dense.digest, owner)
-        if job is not None and not job.live:
+        if states(recipes, engine, owner) != drawn:
             st.rerun(scope="app")
 
-    st.fragment(watch, run_every=1.0 if job is not None and job.live else None)()
-    st.stop()
+    st.fragment(watch, run_every=0.7 if any_live(drawn) else None)()
