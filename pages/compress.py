@@ -27,19 +27,15 @@ engine, owner, p = cached.engine(), cached.owner(), frame.colours()
 
 page = st.container(gap=10)
 with page:
-    head = st.container(
-        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-    )
+    title, actions = frame.head(st)
     card_row = st.container()
     left, right = st.columns([4.4, 8], gap="medium")
     bottom = st.columns([4, 4, 3], gap="small")
 
-with head:
-    title = st.empty()
-    with st.container(horizontal=True, width="content", gap="small"):
-        split, bytes_by, tall = frame.view()
-        frame.copy_link()
-        export = st.empty()
+with actions:
+    split, bytes_by, tall = frame.view()
+    frame.copy_link()
+    export = st.empty()
 HERO, SMALL = (540, 250) if tall else (348, 168)
 
 with left:
@@ -52,7 +48,7 @@ with left:
     if missing_training(recipe.dense, engine.store):
         title.title(f"{panels.name(recipe)}: train it first", width="content", anchor=False)
         training.dense_first(recipe, engine)
-    actions = st.container(horizontal=True, vertical_alignment="center")
+    start_here = st.container(horizontal=True, vertical_alignment="center")
     formula = st.container()
 
 job = engine.look(recipe.digest, owner) if missing else None
@@ -182,7 +178,7 @@ with card_row:
         st.error(f"This setting could not be measured: {failure}", icon=":material/error:")
     panels.cards(result, split)
 
-with actions:
+with start_here:
     training.button(recipe, missing, engine, owner)
 with formula:
     st.markdown(panels.formulas(shown, result))

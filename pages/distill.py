@@ -55,15 +55,11 @@ name = f"{NETWORKS[network].title} on {DATASETS[dataset].title}"
 
 page = st.container(gap=10)
 with page:
-    head = st.container(
-        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-    )
+    title, actions = frame.head(st)
     left, right = st.columns([4.4, 8], gap="medium")
     below = st.container()
-with head:
-    title = st.empty()
-    with st.container(horizontal=True, width="content", gap="small"):
-        frame.copy_link()
+with actions:
+    frame.copy_link()
 
 with left, st.container(gap=12):
     width = controls.student_slider(st, "size", 25)

@@ -18,16 +18,12 @@ engine, p = cached.engine(), frame.colours()
 
 page = st.container(gap=10)
 with page:
-    head = st.container(
-        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-    )
+    title, actions = frame.head(st)
     filters = st.container(horizontal=True, vertical_alignment="center")
     left, right = st.columns([8, 3.4], gap="medium")
     below = st.container()
-with head:
-    title = st.empty()
-    with st.container(horizontal=True, width="content", gap="small"):
-        frame.copy_link()
+with actions:
+    frame.copy_link()
 
 COLOURS = {"pruned": "orange", "quantized": "blue", "distilled": "green", "combined": "violet"}
 with filters:

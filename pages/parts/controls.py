@@ -221,14 +221,7 @@ def compress_controls(network: str, dataset: str) -> Setting:
             label_visibility="collapsed",
             **BOUND,
         )
-        pruning = method.selectbox(
-            "Pruning method",
-            list(PRUNINGS),
-            format_func=lambda k: PRUNINGS[k][0],
-            key="prune_by",
-            label_visibility="collapsed",
-            **BOUND,
-        )
+        pruning = method_choice(method, "Pruning method", PRUNINGS, "prune_by")
         slider, method = st.columns(**pair)
         help_ = (
             "How many different values the weights of a layer may take; zero is not counted. With"
@@ -242,14 +235,7 @@ def compress_controls(network: str, dataset: str) -> Setting:
             label_visibility="collapsed",
             **BOUND,
         )
-        quantizer = method.selectbox(
-            "Quantization method",
-            list(QUANTIZERS),
-            format_func=lambda k: QUANTIZERS[k][0],
-            key="levels_by",
-            label_visibility="collapsed",
-            **BOUND,
-        )
+        quantizer = method_choice(method, "Quantization method", QUANTIZERS, "levels_by")
         slider, method = st.columns(**pair)
         width, initial = (
             student_slider(slider, "student", 100),
@@ -285,6 +271,18 @@ def compress_controls(network: str, dataset: str) -> Setting:
         temperature,
         alpha,
         seed,
+    )
+
+
+def method_choice(where: Any, label: str, methods: dict[str, tuple[str, Step]], key: str) -> str:
+    """Which method the slider beside it turns; returns its word."""
+    return where.selectbox(
+        label,
+        list(methods),
+        format_func=lambda k: methods[k][0],
+        key=key,
+        label_visibility="collapsed",
+        **BOUND,
     )
 
 

@@ -189,6 +189,16 @@ def chart(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
     )
 
 
+def head(where: Any) -> tuple[Any, Any]:
+    """The first line of a page: a place for its headline, and one for its actions."""
+    line = where.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    )
+    title = line.empty()
+    actions = line.container(horizontal=True, width="content", gap="small")
+    return title, actions
+
+
 def copy_link() -> None:
     """A popover that holds the page's whole address, ready to copy."""
     with st.popover("Link", icon=":material/link:", type="tertiary"):

@@ -1,0 +1,56 @@
+"""The plots. Each is made by two functions: one returns the data as a named tuple, one draws it.
+
+Colours mean one thing everywhere: dense grey, pruned orange, quantized blue, distilled green,
+combined violet;
+references are dashed. Colour never stands alone: marker shape, dash and a label say it again.
+"""
+
+from .hero import Curve, Hero, Spot, draw_curve, draw_hero, spot
+from .look import DARK, DASH, FAMILIES, LIGHT, SHAPES, Palette, palette
+from .runs import Run, draw_runs, is_reference, runs_data
+from .sizes import (
+    WORDS,
+    Bar,
+    LayerBytes,
+    SizeBar,
+    draw_layer_bytes,
+    draw_sizes,
+    draw_waterfall,
+    four_sizes,
+    layer_bytes,
+    waterfall,
+)
+from .training import Track, draw_losses, draw_training
+
+__all__ = [
+    "Bar",
+    "Curve",
+    "DARK",
+    "DASH",
+    "FAMILIES",
+    "Hero",
+    "LIGHT",
+    "LayerBytes",
+    "Palette",
+    "Run",
+    "SHAPES",
+    "SizeBar",
+    "Spot",
+    "Track",
+    "WORDS",
+    "draw_curve",
+    "draw_hero",
+    "draw_layer_bytes",
+    "draw_losses",
+    "draw_runs",
+    "draw_sizes",
+    "draw_training",
+    "draw_waterfall",
+    "four_sizes",
+    "is_reference",
+    "layer_bytes",
+    "palette",
+    "runs_data",
+    "spot",
+    "waterfall",
+]

@@ -1,0 +1,200 @@
+"""What all plots share: the colours of both themes, the empty figure, labels and axes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from .. import units
+
+SHAPES = {
+    "dense": "circle",
+    "pruned": "circle",
+    "quantized": "square",
+    "distilled": "diamond",
+    "combined": "star",
+}
+FAMILIES = ("pruned", "quantized", "distilled", "combined")
+DASH = "6px,4px"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of one theme, as in .streamlit/config.toml. words: of text in a method's colour."""
+
+    ground: str
+    text: str
+    soft: str
+    grid: str
+    axis: str
+    marks: dict[str, str]
+    words: dict[str, str]
+
+
+LIGHT = Palette(
+    "#FFFFFF",
+    "#0F1720",
+    "#5B6676",
+    "#E9EDF2",
+    "#DDE2EA",
+    dict(
+        dense="#4B5565",
+        pruned="#B65301",
+        quantized="#1273E1",
+        distilled="#117F60",
+        combined="#8D04A0",
+    ),
+    dict(
+        dense="#4B5565",
+        pruned="#A84C00",
+        quantized="#0F66C8",
+        distilled="#0E6E53",
+        combined="#8D04A0",
+    ),
+)
+DARK = Palette(
+    "#10141B",
+    "#E8ECF3",
+    "#A3AEBF",
+    "#232B36",
+    "#2C3542",
+    dict(
+        dense="#C3CCDE",
+        pruned="#F58220",
+        quantized="#359CFD",
+        distilled="#2BD09A",
+        combined="#DE7BD3",
+    ),
+    dict(
+        dense="#C3CCDE",
+        pruned="#FF9A45",
+        quantized="#6DB5FF",
+        distilled="#45DDAA",
+        combined="#E796DE",
+    ),
+)
+
+
+def palette(theme: str | None) -> Palette:
+    """theme: `dark`, or anything else for light."""
+    return DARK if theme == "dark" else LIGHT
+
+
+def rgba(color: str, alpha: float) -> str:
+    r, g, b = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({r},{g},{b},{alpha})"
+
+
+def blank(p: Palette, height: int, title: str, rest: str = "", **margin: int) -> go.Figure:
+    axis = dict(
+        showgrid=True,
+        gridcolor=p.grid,
+        zeroline=False,
+        showline=False,
+        ticks="",
+        tickangle=0,
+        ticklabelstandoff=4,
+        fixedrange=True,
+        automargin=False,
+        tickfont=dict(size=13, color=p.soft),
+        title=dict(font=dict(size=13, color=p.soft), standoff=6),
+    )
+    room = dict(l=44, r=16, t=34, b=34) | margin
+    figure = go.Figure(
+        layout=dict(
+            template=None,
+            font=dict(family="'Source Sans', system-ui, sans-serif", size=13, color=p.text),
+            margin=room,
+            paper_bgcolor="rgba(0,0,0,0)",
+            plot_bgcolor="rgba(0,0,0,0)",
+            showlegend=False,
+            separators=".\u202f",
+            hovermode="closest",
+            dragmode=False,
+            bargap=0.35,
+            height=height,
+            xaxis=axis,
+            yaxis=axis,
+            hoverlabel=dict(bgcolor=p.ground, bordercolor=p.axis, font=dict(size=13, color=p.text)),
+        )
+    )
+    if title:
+        figure.add_annotation(
+            x=0,
+            y=1,
+            xref="paper",
+            yref="paper",
+            xanchor="left",
+            yanchor="bottom",
+            xshift=-room["l"] - 1,
+            yshift=room["t"] - 23,
+            showarrow=False,
+            align="left",
+            font_size=15,
+            text=f"<b>{title}</b>  <span style='color:{p.soft};font-size:13px'>{rest}</span>",
+        )
+    return figure
+
+
+def put_label(
+    figure: go.Figure,
+    p: Palette,
+    x: float,
+    y: float | str,
+    text: str,
+    color: str,
+    **more: object,
+) -> None:
+    figure.add_annotation(
+        **{
+            "x": x,
+            "y": y,
+            "text": text,
+            "showarrow": False,
+            "font": {"color": color, "size": 13},
+            "align": "left",
+            "bgcolor": rgba(p.ground, 0.82),
+            "borderpad": 1,
+            **more,
+        }
+    )
+
+
+def size_axis(low: float, high: float) -> dict[str, object]:
+    """A logarithmic axis of bytes with ticks at 1, 2, 5 and units where they are needed.
+
+    low, high: bytes.
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high]
+    if len(ticks) > 8:
+        ticks = [
+            t
+            for t in ticks
+            if round(t / 10 ** math.floor(math.log10(t))) in (1, 5 if len(ticks) <= 11 else 1)
+        ]
+    texts, unit_before = [], ""
+    for t in ticks:
+        number, unit = units.size(t).split(units.NBSP)
+        number = number.rstrip("0").rstrip(".") if "." in number else number
+        texts.append(number if unit == unit_before else f"{number} {unit}")
+        unit_before = unit
+    return dict(
+        type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts
+    )
+
+
+def y_window(top: float, lowest: float) -> tuple[float, float, float]:
+    """y range in percent and tick step: the narrowest of three around the dense accuracy that holds
+    the point.
+    """
+    for below, above, step in ((3.3, 0.75, 1.0), (11.0, 1.6, 2.0)):
+        if lowest >= top - 0.92 * below:  # not on the lower edge
+            return top - below, min(top + above, 100 + above / 2), step
+    return 0.0, 104.0, 20.0
+
+
+def percent_axis(low: float, high: float, step: float) -> dict[str, object]:
+    return dict(range=[low, high], dtick=step, ticksuffix=" %", showticksuffix="last")

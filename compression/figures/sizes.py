@@ -1,0 +1,190 @@
+"""Where the bytes went, where they are, and the four sizes of a network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from .. import units
+from ..result import Result
+from .look import Palette, blank, put_label
+
+
+class Bar(NamedTuple):
+    """One bar of a waterfall in bytes: from `start` to `end`. text: at its right end."""
+
+    label: str
+    family: str
+    start: int
+    end: int
+    text: str
+
+
+WORDS = {"pruned": "pruning", "quantized": "levels", "distilled": "student", "dense": "tuning"}
+
+
+def waterfall(result: Result) -> list[Bar]:
+    """From the dense fp32 file to this one: what coding, and then each step, took away. The bars
+    add up exactly.
+    """
+    dense_steps = len(result.recipe.dense.steps)
+    total = result.baseline.fp32_bytes
+    bars = [Bar("dense", "dense", 0, total, units.size(total))]
+    stages = result.cost.stages
+    at = total
+    moves = [("coding", "combined", stages[dense_steps - 1].bytes)] if dense_steps else []
+    moves += [(WORDS[s.family], s.family, s.bytes) for s in stages[dense_steps:]]
+    for label, family, size in moves:
+        if size == at:
+            continue
+        sign = units.MINUS if size < at else "+"
+        bars.append(Bar(label, family, at, size, f"{sign}{units.size(abs(size - at))}"))
+        at = size
+    return [
+        *bars,
+        Bar("file", "combined", 0, result.cost.bytes, f"<b>{units.size(result.cost.bytes)}</b>"),
+    ]
+
+
+def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
+    """Where the bytes went."""
+    figure = blank(p, height, "Where the bytes went", l=62, r=76, b=4)
+    labels = [
+        b.label + i * "\u200b" for i, b in enumerate(bars)
+    ]  # equal labels would share one row
+    figure.add_bar(
+        orientation="h",
+        y=labels,
+        x=[abs(b.end - b.start) for b in bars],
+        base=[min(b.start, b.end) for b in bars],
+        marker_color=[p.marks[b.family] for b in bars],
+        hovertext=[f"{b.label}: {b.text}" for b in bars],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    for label, b in zip(labels, bars, strict=True):
+        color = p.text if b.label in ("dense", "file") else p.words[b.family]
+        put_label(
+            figure,
+            p,
+            max(b.start, b.end),
+            label,
+            b.text,
+            color,
+            xanchor="left",
+            xshift=4,
+            bgcolor="rgba(0,0,0,0)",
+        )
+    most = max(max(b.start, b.end) for b in bars)
+    figure.update_layout(
+        xaxis=dict(visible=False, range=[0, most]),
+        yaxis=dict(autorange="reversed", showgrid=False, tickfont=dict(color=p.text)),
+    )
+    return figure
+
+
+class LayerBytes(NamedTuple):
+    """Bytes of one layer in the file: its weights, its tables (levels, counts), its biases."""
+
+    layer: str
+    weights: int
+    tables: int
+    bias: int
+
+
+def layer_bytes(result: Result) -> list[LayerBytes]:
+    """Where the bytes are, per layer; the rows add up to the length of the file."""
+    rows: dict[str, dict[str, int]] = {}
+    for part in result.cost.parts:
+        kind = {"weights": "weights", "bias": "bias"}.get(part.part, "tables")
+        row = rows.setdefault(part.layer, dict(weights=0, tables=0, bias=0))
+        row[kind] += part.bytes
+    return [LayerBytes(layer, **row) for layer, row in rows.items()]
+
+
+def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figure:
+    """Where the bytes are, by layer and part."""
+    figure = blank(p, height, "Where the bytes are", l=46, r=70, b=4)
+    parts = (
+        ("weights", p.marks["combined"]),
+        ("tables", p.marks["quantized"]),
+        ("bias", p.marks["dense"]),
+    )
+    names = [r.layer for r in rows]
+    for part, color in parts:
+        figure.add_bar(
+            orientation="h",
+            y=names,
+            x=[getattr(r, part) for r in rows],
+            marker_color=color,
+            name=part,
+            hovertemplate=f"%{{y}}, {part}: %{{x}} bytes<extra></extra>",
+        )
+    for r in rows:
+        total = r.weights + r.tables + r.bias
+        put_label(
+            figure,
+            p,
+            total,
+            r.layer,
+            units.size(total),
+            p.text,
+            xanchor="left",
+            xshift=4,
+            bgcolor="rgba(0,0,0,0)",
+        )
+    figure.update_layout(
+        barmode="stack",
+        xaxis=dict(visible=False, range=[0, max(r.weights + r.tables + r.bias for r in rows)]),
+        yaxis=dict(autorange="reversed", showgrid=False, tickfont=dict(color=p.text)),
+    )
+    return figure
+
+
+class SizeBar(NamedTuple):
+    """One of the four sizes. family: its colour."""
+
+    label: str
+    bytes: int
+    family: str
+
+
+def four_sizes(result: Result) -> list[SizeBar]:
+    """The sizes that people mean when they say how large a network is."""
+    c = result.cost
+    return [
+        SizeBar("fp32 file", c.fp32_bytes, "dense"),
+        SizeBar("zip of it", c.zip_bytes, "dense"),
+        SizeBar("nominal", c.nominal_bytes, "dense"),
+        SizeBar(".nnz file", c.bytes, "combined"),
+    ]
+
+
+def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
+    """Four sizes of one network, side by side."""
+    figure = blank(p, height, "Four sizes", l=66, r=66, b=4)
+    figure.add_bar(
+        orientation="h",
+        y=[b.label for b in bars],
+        x=[b.bytes for b in bars],
+        marker_color=[p.marks[b.family] for b in bars],
+        hovertemplate="%{y}: %{x} bytes<extra></extra>",
+    )
+    for b in bars:
+        text = units.size(b.bytes)
+        put_label(
+            figure,
+            p,
+            b.bytes,
+            b.label,
+            f"<b>{text}</b>" if b.label == ".nnz file" else text,
+            p.text,
+            xanchor="left",
+            xshift=4,
+            bgcolor="rgba(0,0,0,0)",
+        )
+    figure.update_layout(
+        xaxis=dict(visible=False, range=[0, max(b.bytes for b in bars)]),
+        yaxis=dict(autorange="reversed", showgrid=False, tickfont=dict(color=p.text)),
+    )
+    return figure
