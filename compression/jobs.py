@@ -429,23 +429,25 @@ class DaskEngine(Engine):
             future.add_done_callback(lambda f, ask=ask: self._arrived(ask, f))
 
     def _arrived(self, ask: Ask, future: Any) -> None:
-        if self._closed:
-            return
+        from distributed.client import ClosedClientError, FutureCancelledError
+
         try:
             if future.status == "finished":
                 self._remember(ask, future.result(timeout=5))
             elif future.status == "error":
                 error = future.exception(timeout=5)
-                self._note_failure(
-                    ask, str(error) if isinstance(error, CompressionError) else WORKER_DIED
-                )
+                known = isinstance(error, CompressionError)
+                self._note_failure(ask, str(error) if known else WORKER_DIED)
+            future.release()
+        except (ClosedClientError, FutureCancelledError):
+            if self._closed:  # the server stops: nobody waits any more
+                return
+            self._note_failure(ask, WORKER_DIED)
         except (OSError, TimeoutError) as e:
             self._note_failure(ask, str(e))
-        finally:
-            future.release()
-            with self._changed:
-                self._computing.discard(ask.key)
-            self._dispatch()
+        with self._changed:
+            self._computing.discard(ask.key)
+        self._dispatch()
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         client = self._client

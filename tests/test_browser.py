@@ -138,12 +138,16 @@ def goto(page: Page, url: str) -> None:
 
 
 def points(page: Page, key: str, name: str) -> list[list[float]]:
-    """x and y of a trace as plotly has drawn it."""
-    return page.locator(f".st-key-{key} .js-plotly-plot").last.evaluate(
-        """(d, name) => { const t = d._fullData?.find(t => t.name === name);
-                          return t ? [Array.from(t.x), Array.from(t.y)] : [[], []]; }""",
-        name,
-    )
+    """x and y of a trace as plotly has drawn it; waits until it is there.
+
+    While Streamlit changes a plot, the old and the new one may both be in the page.
+    """
+    found = """([key, name]) => {
+        const plots = [...document.querySelectorAll(`.st-key-${key} .js-plotly-plot`)].reverse();
+        const traces = plots.map(d => d._fullData?.find(t => t.name === name));
+        const t = traces.find(t => t?.x?.length);
+        return t ? [Array.from(t.x), Array.from(t.y)] : null; }"""
+    return page.wait_for_function(found, arg=[key, name], timeout=30_000).json_value()
 
 
 def press(page: Page, label: str, key: str, times: int = 1) -> None:
@@ -170,10 +174,10 @@ def test_each_slider_moves_by_keyboard_and_cards_plot_and_address_follow(
     expect(size).not_to_have_text(before, timeout=30_000)
     expect(size).to_contain_text("B", timeout=30_000)
     for _ in range(100):
-        if points(page, "hero", "this setting") not in (point, [[], []]):
+        if points(page, "hero", "this setting") != point:
             break
         page.wait_for_timeout(100)
-    assert points(page, "hero", "this setting") not in (point, [[], []])
+    assert points(page, "hero", "this setting") != point
 
 
 def wait_for_curve(page: Page, name: str) -> None:
