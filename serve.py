@@ -19,6 +19,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from compression.errors import CompressionError
+from compression.settings import settings
+
+try:
+    settings()
+except CompressionError as e:  # one sentence, no traceback
+    sys.exit(f"The lab can't start: {e}")
+
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),

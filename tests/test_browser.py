@@ -383,3 +383,12 @@ def test_pages_look_finished(browser: Browser, server, scheme, size):
         shutil.copy(SHOTS / "compress-laptop-light.png", ROOT / "docs" / "compress.png")
     assert not problems and not outside, (problems, outside)
     context.close()
+
+
+def test_answers_carry_security_headers_and_are_compressed(server):
+    request = urllib.request.Request(server.url, headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        headers = answer.headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert headers["content-encoding"] == "gzip"

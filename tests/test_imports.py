@@ -34,7 +34,8 @@ LEVEL = {name: i for i, line in enumerate(ORDER) for name in line.split()}
 FROM_VALUES_ONLY = {"sweep", "pareto", "units", "figures"}  # they choose recipes or show results
 VALUES = {"errors", "recipe", "result", "units", "pareto"}
 FILES = {p.stem: [p] for p in (ROOT / "compression").glob("*.py") if p.stem != "__init__"}
-FILES["figures"] = sorted((ROOT / "compression" / "figures").glob("*.py"))  # a package: one module
+for init in (ROOT / "compression").glob("*/__init__.py"):  # a package in it counts as one module
+    FILES[init.parent.name] = sorted(init.parent.glob("*.py"))
 MODULES = sorted(FILES)
 PAGES = sorted((ROOT / "pages").rglob("*.py"))
 
@@ -82,6 +83,11 @@ def test_what_draws_and_chooses_knows_only_values(name):
     assert siblings <= VALUES
 
 
+def test_the_store_knows_values_and_settings_only():
+    siblings = {found.strip(".") for found in of_module("store") if found.startswith(".")}
+    assert siblings <= {"errors", "recipe", "result", "settings"}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_only_jobs_knows_dask_and_nobody_knows_streamlit(name):
     roots = {found.split(".")[0] for found in of_module(name)}
@@ -99,8 +105,14 @@ def test_pages_import_the_library_their_parts_and_what_draws(path):
         "pandas",
         "",
     } | sys.stdlib_module_names
-    roots = {found.split(".")[0] for found in imports(ast.parse(path.read_text()))}
-    assert roots <= allowed
+    found = imports(ast.parse(path.read_text()))
+    assert {name.split(".")[0] for name in found} <= allowed
+    inside = path.parent.name == "parts"
+    for name in found:
+        if name.startswith("pages"):
+            assert name == "pages.parts" or name.startswith("pages.parts.")
+        if name.startswith("."):
+            assert inside and not name.startswith(".."), "by a dot only inside of pages/parts"
 
 
 def test_the_entry_script_does_nothing_when_a_worker_imports_it_again():

@@ -24,10 +24,13 @@ sys.path.insert(0, PROJECT)
 for name in list(sys.modules):  # Pyodide has used some of these before we come
     if name.split(".")[0] in ("compression", "gzip", "bz2", "lzma", "zipfile"):
         del sys.modules[name]
-import gzip, bz2
+import gzip, bz2, importlib.util
 assert gzip.decompress(gzip.compress(b"abc" * 99)) == b"abc" * 99
 assert bz2.decompress(bz2.compress(b"abc" * 99)) == b"abc" * 99
 import compression._common._streams
+if importlib.util.find_spec("_zstd"):  # it may be left out when Python is built
+    from compression import zstd
+    assert zstd.decompress(zstd.compress(b"abc" * 99)) == b"abc" * 99
 import compression.errors
 assert compression.errors.CompressionError.__module__ == "compression.errors"
 assert compression.__file__.startswith(PROJECT), compression.__file__
