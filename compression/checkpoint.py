@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from .errors import FormatError
+from .errors import CompressionError, FormatError
 from .models import ATTACHMENTS, Architecture, Chain, attach, attachments, build, prunable_layers
 from .recipe import Recipe
 from .result import Epoch, Stage
@@ -57,7 +57,14 @@ def loads(data: bytes) -> Checkpoint:
             tuple(Epoch(**e) for e in meta["history"]),
             tuple(Stage(**s) for s in meta["stages"]),
         )
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as e:
+    except (
+        SafetensorError,
+        CompressionError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as e:
         raise FormatError(f"not a checkpoint, or a damaged one: {e}") from None
 
 

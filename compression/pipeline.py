@@ -22,7 +22,7 @@ from .data import Dataset, load
 from .errors import Cancelled, NotOffered
 from .evaluation import accuracy, change, predict
 from .models import Chain, architecture_for, build
-from .recipe import Recipe
+from .recipe import Recipe, one_of
 from .result import Accuracy, Baseline, Change, Cost, Epoch, Part, Result, Stage
 from .store import Store
 from .training import Context, Report
@@ -64,6 +64,7 @@ def run(
     Raises NotOffered or InvalidInput before anything is run.
     """
     store = store or Store()
+    one_of("split", split, ("validation", "test"))
     architecture_for(recipe.model, recipe.dataset, recipe.width)
     found = store.get(recipe.digest, split)
     if found and not keep:

@@ -50,7 +50,7 @@ class _Share(torch.autograd.Function):
     def forward(
         ctx: Any, W: torch.Tensor, table: torch.Tensor, borders: torch.Tensor
     ) -> torch.Tensor:
-        chosen = torch.bucketize(W, borders, out_int32=True)
+        chosen = torch.bucketize(W.contiguous(), borders, out_int32=True)
         zero = W == 0
         ctx.save_for_backward(chosen, zero)
         ctx.levels = len(table)
@@ -150,7 +150,7 @@ class Codebook(Attachment):
     def forward(self, W: torch.Tensor) -> torch.Tensor:
         table = self.table()
         fixed = table.detach()
-        borders = (fixed[1:] + fixed[:-1]) / 2 + self.offsets
+        borders = ((fixed[1:] + fixed[:-1]) / 2 + self.offsets).cummax(0).values
         return _Share.apply(W, table, borders) + 0.0
 
     @classmethod
@@ -330,9 +330,14 @@ def k_means(
     if not len(weights):
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     ordered = np.sort(weights).astype(np.float64)
+    if levels >= len(different := np.unique(ordered[:: max(1, len(ordered) // 4096)])) and (
+        levels >= len(different := np.unique(ordered))
+    ):
+        values = np.unique(different.astype(np.float16)).astype(np.float32)
+        return values, np.zeros(len(values) - 1, np.float32)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     squares = np.concatenate([[0.0], np.cumsum(ordered**2)])
-    start = _best_of_cells if levels <= CELLS // 4 else _companded
+    start = _best_of_cells if levels <= 64 else _companded
     _, values = _lloyd(ordered, sums, squares, start(ordered, levels), rounds)
     offsets = np.zeros(max(0, len(values) - 1))
     if rate:
@@ -352,12 +357,12 @@ def _companded(ordered: np.ndarray, levels: int) -> np.ndarray:
 
 
 def _best_of_cells(ordered: np.ndarray, levels: int) -> np.ndarray:
-    """The partition of CELLS cells into `levels` groups with the least squared error, exactly.
+    """The partition of CELLS cells or more into `levels` groups of least squared error, exactly.
 
     Returns the means of the groups. Bellman's recursion [Fisher, 1958]; the cells are as dense as
     `_companded` says.
     """
-    borders = _companded(ordered, CELLS - 1)
+    borders = _companded(ordered, max(CELLS, 8 * levels) - 1)
     cut = np.unique(np.concatenate([[0], np.searchsorted(ordered, borders), [len(ordered)]]))
     counts = np.diff(cut).astype(np.float64)
     cells = len(counts)

@@ -219,7 +219,8 @@ class Recipe:
                 )
         width = number("width", self.width, low=0.01, high=1, grain=0.01, whole=False)
         object.__setattr__(self, "width", width)
-        number("seed", self.seed, low=0, high=2**31 - 1, grain=1, whole=True)
+        seed = number("seed", self.seed, low=0, high=2**31 - 1, grain=1, whole=True)
+        object.__setattr__(self, "seed", seed)
         if not isinstance(self.steps, tuple) or not all(isinstance(s, Step) for s in self.steps):
             raise InvalidInput("recipe.steps must be a tuple of steps")
         if len(self.steps) > 32:
@@ -285,10 +286,9 @@ class Recipe:
         if len(text) > 64_000:
             raise InvalidInput(f"a recipe has at most 64,000 characters, got {len(text)}")
         try:
-            values = json.loads(text)
+            return Recipe.from_dict(json.loads(text))
         except (ValueError, RecursionError) as e:
-            raise InvalidInput(f"not a recipe: {e}") from None
-        return Recipe.from_dict(values)
+            raise InvalidInput(f"not a recipe: {_short(str(e))}") from None
 
     @cached_property
     def digest(self) -> str:

@@ -27,6 +27,7 @@ DATASET_IDS = {
     "mnist": 2,
     "fashion_mnist": 3,
 }  # as in docs/format.md; the order of no table
+MOST_LISTED = 1 << 14  # numbers in the alphabet of a tensor, those that do not occur among them
 HEAD = len(MAGIC) + 1 + 4
 
 
@@ -223,7 +224,7 @@ def _write_model(out: _Writer, alphabet: np.ndarray, codes: np.ndarray) -> None:
 def _read_model(reader: _Reader, weights: int) -> tuple[np.ndarray, np.ndarray]:
     """The symbols that occur, int32 ascending, and their frequency bytes."""
     n, zigzag = reader.varint(), reader.varint()
-    if not 1 <= n <= min(2 * weights, len(reader.data)):
+    if not 1 <= n <= min(2 * weights, MOST_LISTED, len(reader.data)):
         raise FormatError(f"a tensor of {weights} weights can't list {n} symbols")
     first = zigzag >> 1 if zigzag % 2 == 0 else -((zigzag + 1) >> 1)
     even = reader.varint() if n > 1 else 0
@@ -256,6 +257,8 @@ def _read_tensor(reader: _Reader, name: str, shape: tuple[int, ...]) -> Compress
         if size not in (1, shape[0]):
             raise FormatError(f"{name}: one step or {shape[0]} are possible, {size} in the file")
         table = reader.array("<f4", size)
+        if not (np.isfinite(table) & (table > 0)).all():
+            raise FormatError(f"{name}: a step or Q must be a number above 0")
     words = reader.varint()
     symbols = alphabet[entropy.decode(reader.take(4 * words), codes, n)]
     if kind != "float":

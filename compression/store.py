@@ -7,7 +7,9 @@ Everything is addressed by a recipe's digest, written atomically, and checked wh
 from __future__ import annotations
 
 import json
+import logging
 import os
+import sqlite3
 import time
 import uuid
 import zlib
@@ -22,10 +24,11 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from .errors import StoreError
+from .errors import CompressionError, StoreError
 from .result import Result
 from .settings import ROOT, settings
 
+log = logging.getLogger(__name__)
 ZOO = ROOT / "assets" / "zoo"
 _tables = sa.MetaData()
 _runs = sa.Table(
@@ -141,7 +144,7 @@ class Store:
             return self.zoo[digest].result
         with self.engine.connect() as c:
             text = c.execute(sa.select(_runs.c.result).where(_runs.c.digest == digest)).scalar()
-        result = Result.from_dict(json.loads(text)) if text else None
+        result = _readable(text) if text else None
         return result if result and result.accuracy(split) else None
 
     def predictions(self, digest: str, split: str) -> np.ndarray | None:
@@ -165,7 +168,8 @@ class Store:
             old = c.execute(
                 sa.select(_runs.c.result, _runs.c.kept).where(_runs.c.digest == digest)
             ).first()
-            if old and result.test is None and json.loads(old.result)["test"]:
+            before = _readable(old.result) if old else None
+            if before and before.test and result.test is None:
                 row.pop("result")
             row["changed"] = time.time()
             row["kept"] = bool(kept or (old and old.kept))
@@ -191,13 +195,14 @@ class Store:
         if kept is not None:
             query = query.where(_runs.c.kept == kept)
         with self.engine.connect() as c:
-            found = [Result.from_dict(json.loads(text)) for text in c.execute(query).scalars()]
+            found = [_readable(text) for text in c.execute(query).scalars()]
+        own = [r for r in found if r is not None and r.digest not in self.zoo]
         shipped = [
             e.result
             for e in self.zoo.values()
             if e.result.recipe.dataset == dataset and model in (None, e.result.recipe.model)
         ]
-        return found + shipped
+        return own + shipped
 
     def stamp(self) -> tuple[int, float]:
         """Changes whenever a run is added or changed: for caches of `runs`."""
@@ -263,6 +268,15 @@ class Store:
             _upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
 
 
+def _readable(text: str) -> Result | None:
+    """The result of a row; None for one of another version of the lab, or a damaged one."""
+    try:
+        return Result.from_dict(json.loads(text))
+    except (CompressionError, KeyError, TypeError, ValueError) as e:
+        log.warning("a stored run can't be read and is left out: %s", e)
+        return None
+
+
 def _checked(name: str, data: bytes, checksum: str) -> bytes:
     if _checksum(data) != checksum:
         raise StoreError(f"{name} is damaged: its checksum is not the one that was noted")
@@ -293,11 +307,19 @@ def _open(address: str) -> sa.Engine:
             sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
         _tables.create_all(engine)
         return engine
-    except (SQLAlchemyError, OSError) as e:
+    except (SQLAlchemyError, OSError, ImportError) as e:
         raise StoreError(f"the store can't be opened: {str(e).splitlines()[0]}") from None
 
 
 def _sqlite_pragmas(connection: Any, _: object) -> None:
     connection.isolation_level = None  # we begin ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA busy_timeout=30000")
+    for attempt in range(100):  # the first to open a new file locks out others, who do not wait
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            if attempt == 99:
+                raise
+            time.sleep(0.05)
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -52,7 +52,7 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
     """Accuracy against file size with the moving point."""
     figure = blank(p, height, "Accuracy against file size", "95 % intervals")
     here = d.point or (d.trail[-1] if d.trail else d.dense)
-    low, high, step = y_window(d.dense.accuracy, here.accuracy)
+    low, high, step = y_window(d.dense.accuracy, here.accuracy, here.accuracy)
     narrow = step == 1.0
     smallest = min(
         [here.bytes, *(s.bytes for s in d.curve), *(s.bytes for s in d.front), d.dense_bytes / 60]

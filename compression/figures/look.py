@@ -186,12 +186,12 @@ def size_axis(low: float, high: float) -> dict[str, object]:
     )
 
 
-def y_window(top: float, lowest: float) -> tuple[float, float, float]:
+def y_window(top: float, lowest: float, highest: float = 0.0) -> tuple[float, float, float]:
     """y range in percent and tick step: the narrowest of three around the dense accuracy that holds
     the point.
     """
     for below, above, step in ((3.3, 0.75, 1.0), (11.0, 1.6, 2.0)):
-        if lowest >= top - 0.92 * below:  # not on the lower edge
+        if lowest >= top - 0.92 * below and highest <= top + 0.9 * above:  # not on an edge
             return top - below, min(top + above, 100 + above / 2), step
     return 0.0, 104.0, 20.0
 

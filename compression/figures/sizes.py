@@ -28,23 +28,20 @@ def waterfall(result: Result) -> list[Bar]:
     """From the dense fp32 file to this one: what coding, and then each step, took away. The bars
     add up exactly.
     """
-    dense_steps = len(result.recipe.dense.steps)
-    total = result.baseline.fp32_bytes
-    bars = [Bar("dense", "dense", 0, total, units.size(total))]
-    stages = result.cost.stages
-    at = total
+    dense_steps, stages = len(result.recipe.dense.steps), result.cost.stages
     moves = [("coding", "combined", stages[dense_steps - 1].bytes)] if dense_steps else []
     moves += [(WORDS[s.family], s.family, s.bytes) for s in stages[dense_steps:]]
+    moves = moves or [("coding", "combined", result.cost.bytes)]  # a network as it was born
+    at = total = result.baseline.fp32_bytes
+    bars = [Bar("dense", "dense", 0, total, units.size(total))]
     for label, family, size in moves:
         if size == at:
             continue
         sign = units.MINUS if size < at else "+"
         bars.append(Bar(label, family, at, size, f"{sign}{units.size(abs(size - at))}"))
         at = size
-    return [
-        *bars,
-        Bar("file", "combined", 0, result.cost.bytes, f"<b>{units.size(result.cost.bytes)}</b>"),
-    ]
+    last = f"<b>{units.size(result.cost.bytes)}</b>"
+    return [*bars, Bar("file", "combined", 0, result.cost.bytes, last)]
 
 
 def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
