@@ -455,3 +455,13 @@ def test_the_answers_beside_a_shipped_network_are_those_of_its_score(zoo, digits
             for split in ("validation", "test"):
                 right = entry.predictions[split] == digits.split(split).labels.numpy()
                 assert right.sum() == entry.result.accuracy(split).correct
+
+
+def test_an_unknown_split_is_refused(store):
+    with pytest.raises(InvalidInput, match="unknown split 'tset'"):
+        run(baseline("net", "digits"), store, split="tset")
+
+
+def test_a_seed_given_as_a_float_is_the_whole_number():
+    recipe = baseline("net", "digits")
+    assert Recipe("net", "digits", recipe.steps, seed=0.0).digest == recipe.digest

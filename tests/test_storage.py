@@ -208,3 +208,17 @@ def test_a_file_of_one_value_per_layer_is_a_few_bytes():
         p.data.fill_(0.25)
     file = dumps(compress(network, "digits"))
     assert len(file) < 4 * 206 + 100 and np.all(loads(file).tensors[0].decoded() == 0.25)
+
+
+def test_a_crafted_alphabet_does_not_eat_memory():
+    body = bytearray([2, 2, 1, 28, 28, 10, 3, 20, 50, 0xF4, 3])
+    for shape in (500, 20):  # conv1 as raw floats
+        body += b"\0" + bytes(4 * shape)
+    n = 50_000  # a table as long as conv2 has weights twice, every distance by itself
+    body += bytes([1]) + bytes([n & 127 | 128, n >> 7 & 127 | 128, n >> 14]) + b"\0\0"
+    body += b"\x81\x01" * (n - 1) + b"\x01" * n
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="can't list 50000 symbols"):
+        loads(with_checksum(bytes(body)))
+    assert tracemalloc.get_traced_memory()[1] < 4 * 431_080
+    tracemalloc.stop()

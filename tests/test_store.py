@@ -340,3 +340,15 @@ def test_settings_come_from_the_environment_and_are_read_once(monkeypatch):
     assert settings().queue_total == 7
     monkeypatch.setenv("COMPRESSION_SOMETHING_ELSE", "8")
     assert Settings().queue_total == 8
+
+
+def test_runs_that_cannot_be_read_are_left_out_and_the_others_stay(store, caplog):
+    good, old = made_result(PRUNED), made_result(NET)
+    store.put(good, {}, kept=True)
+    store.put(old, {}, kept=True)
+    with store.engine.begin() as c:
+        c.execute(sa.text("update runs set result = '{}' where digest = :d"), {"d": old.digest})
+    found = [r.digest for r in store.runs("digits") if r.digest not in store.zoo]
+    assert found == [good.digest]
+    assert store.get(old.digest) is None
+    assert "left out" in caplog.text
