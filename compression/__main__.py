@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -175,7 +176,7 @@ def catalog() -> dict[str, Any]:
     for name, network in NETWORKS.items():
         reasons = {d: why_not(name, d) for d in DATASETS}
         params = {
-            d: sum(_product(s) for s in tensor_shapes(architecture_for(name, d)).values())
+            d: sum(math.prod(s) for s in tensor_shapes(architecture_for(name, d)).values())
             for d in DATASETS
             if not reasons[d]
         }
@@ -200,12 +201,6 @@ def catalog() -> dict[str, Any]:
         for name, step in steps().items()
     ]
     return {"models": models, "datasets": datasets, "steps": listed}
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    import math
-
-    return math.prod(shape)
 
 
 def _list(args: argparse.Namespace) -> None:

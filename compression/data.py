@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -127,19 +128,13 @@ def read_idx_gz(path: Path, dims: int, sha256: str | None = None) -> np.ndarray:
             " another one"
         )
     try:
-        with gzip.GzipFile(fileobj=_bytes_io(packed)) as f:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as f:
             raw = f.read(IDX_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as e:
         raise DataError(f"{path.name}: can't be unpacked ({e})") from None
     if len(raw) > IDX_MAX_BYTES:
         raise DataError(f"{path.name}: unpacks to more than {IDX_MAX_BYTES} bytes")
     return read_idx(raw, dims, path.name)
-
-
-def _bytes_io(data: bytes):  # type: ignore[no-untyped-def]
-    import io
-
-    return io.BytesIO(data)
 
 
 @lru_cache(maxsize=1)

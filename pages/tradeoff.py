@@ -37,37 +37,11 @@ with filters:
         format_func=lambda m: f":{COLOURS[m]}[{m}]",
         persist_state="session",
     )
-    every = st.segmented_control(
-        "Runs",
-        ["All runs", "Fronts only"],
-        default="All runs",
-        required=True,
-        key="runs_shown",
-        label_visibility="collapsed",
-        **controls.BOUND,
-    )
-    whose = st.segmented_control(
-        "Networks",
-        ["This network", "All networks"],
-        default="This network",
-        required=True,
-        key="whose",
-        label_visibility="collapsed",
-        **controls.BOUND,
-    )
-    split = st.segmented_control(
-        "Score on",
-        list(frame.SPLITS),
-        default="validation",
-        required=True,
-        key="split",
-        format_func=lambda s: frame.SPLITS[s],
-        label_visibility="collapsed",
-        **controls.BOUND,
-    )
+    every = frame.choice("Runs", ["All runs", "Fronts only"], "runs_shown", collapsed=True)
+    whose = frame.choice("Networks", ["This network", "All networks"], "whose", collapsed=True)
+    split = frame.split_choice(collapsed=True)
     tall = st.session_state.get("tall", False)
 
-split = split or "validation"
 stored = cached.runs(dataset, network if whose == "This network" else None)
 by_digest: dict[str, Result] = {r.digest: r for r in stored}
 dense = [r for r in stored if r.recipe.family == "dense" and r.accuracy(split)]

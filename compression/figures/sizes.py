@@ -73,11 +73,16 @@ def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
             bgcolor="rgba(0,0,0,0)",
         )
     most = max(max(b.start, b.end) for b in bars)
+    _lying(figure, p, most)
+    return figure
+
+
+def _lying(figure: go.Figure, p: Palette, most: int) -> None:
+    """Axes of lying bars, the first on top, without an axis of sizes. most: the longest, bytes."""
     figure.update_layout(
         xaxis=dict(visible=False, range=[0, most]),
         yaxis=dict(autorange="reversed", showgrid=False, tickfont=dict(color=p.text)),
     )
-    return figure
 
 
 class LayerBytes(NamedTuple):
@@ -130,11 +135,8 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
             xshift=4,
             bgcolor="rgba(0,0,0,0)",
         )
-    figure.update_layout(
-        barmode="stack",
-        xaxis=dict(visible=False, range=[0, max(r.weights + r.tables + r.bias for r in rows)]),
-        yaxis=dict(autorange="reversed", showgrid=False, tickfont=dict(color=p.text)),
-    )
+    _lying(figure, p, max(r.weights + r.tables + r.bias for r in rows))
+    figure.update_layout(barmode="stack")
     return figure
 
 
@@ -180,8 +182,5 @@ def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
             xshift=4,
             bgcolor="rgba(0,0,0,0)",
         )
-    figure.update_layout(
-        xaxis=dict(visible=False, range=[0, max(b.bytes for b in bars)]),
-        yaxis=dict(autorange="reversed", showgrid=False, tickfont=dict(color=p.text)),
-    )
+    _lying(figure, p, max(b.bytes for b in bars))
     return figure

@@ -5,6 +5,7 @@ what is not offered.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -210,34 +211,31 @@ def copy_link() -> None:
         )
 
 
+def choice(
+    label: str, options: Sequence[str], key: str, collapsed: bool = False, **more: Any
+) -> str:
+    """One of a few words, bound to the address; the first is the default."""
+    look: dict[str, Any] = {"label_visibility": "collapsed" if collapsed else "visible"}
+    look |= {"required": True, **BOUND, **more}
+    return st.segmented_control(label, options, default=options[0], key=key, **look) or options[0]
+
+
+def split_choice(collapsed: bool = False) -> str:
+    """`validation` or `test`, one choice for all pages."""
+    about = "Choose settings on validation; test is for reporting. Who chooses on it fools himself."
+    more: dict[str, Any] = dict(format_func=lambda s: SPLITS[s], help=about)
+    return choice("Score on", list(SPLITS), "split", collapsed, **more)
+
+
 def view() -> tuple[str, str, bool]:
     """A popover of what is shown how.
 
     Returns the split (validation, test), bytes by (step, layer), and tall charts.
     """
     with st.popover("View", icon=":material/visibility:", type="tertiary"):
-        split = st.segmented_control(
-            "Score on",
-            list(SPLITS),
-            default="validation",
-            required=True,
-            key="split",
-            format_func=lambda s: SPLITS[s],
-            **BOUND,
-            help=(
-                "Choose settings on validation; the test split is for reporting. Who chooses on it"
-                " fools himself."
-            ),
-        )
-        by = st.segmented_control(
-            "Show bytes by",
-            ["step", "layer"],
-            default="step",
-            required=True,
-            key="bytes_by",
-            **BOUND,
-        )
+        split = split_choice()
+        by = choice("Show bytes by", ["step", "layer"], "bytes_by")
         tall = st.toggle(
             "Tall charts", key="tall", help="For screens of 1,000 pixels height and more.", **BOUND
         )
-    return split or "validation", by or "step", tall
+    return split, by, tall

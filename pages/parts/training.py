@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import streamlit as st
 
 from compression import units
@@ -12,9 +14,6 @@ from compression.recipe import Recipe
 
 from . import cached
 
-# seconds of one epoch on one thread, until a run of the network has told better (see `seconds`)
-FIRST_GUESS = {"lenet_300_100": 2.0, "lenet5": 17.0, "net": 17.0}
-
 
 def epochs(recipe: Recipe, missing: tuple[int, ...]) -> int:
     """Epochs that are still to be trained."""
@@ -22,14 +21,11 @@ def epochs(recipe: Recipe, missing: tuple[int, ...]) -> int:
 
 
 def seconds(recipe: Recipe, missing: tuple[int, ...]) -> float:
-    """Expected time of the missing training: by the epochs of stored runs of this network where
-    there are any.
+    """Expected time of the missing training: the median epoch of the stored runs of this network,
+    among which is always the shipped one.
     """
-    past = [
-        e.seconds / e.epoch for r in cached.runs(recipe.dataset, recipe.model) for e in r.history
-    ]
-    one = sorted(past)[len(past) // 2] if past else FIRST_GUESS.get(recipe.model, 20.0)
-    return one * epochs(recipe, missing)
+    runs = cached.runs(recipe.dataset, recipe.model)
+    return median(e.seconds / e.epoch for r in runs for e in r.history) * epochs(recipe, missing)
 
 
 def start(recipe: Recipe, engine: Engine, owner: str) -> None:
