@@ -35,7 +35,7 @@ with page:
 with actions:
     split, bytes_by, tall = frame.view()
     frame.copy_link()
-    export = st.empty()
+    export = st.container(width="content")  # not st.empty: an open popover must survive a redraw
 HERO, SMALL = (540, 250) if tall else (348, 168)
 
 with left:

@@ -305,6 +305,7 @@ def test_the_downloaded_file_scores_what_the_page_shows(page, server):
     goto(page, f"{server.url}/?prune=85&levels=8")
     shown = measured(page)
     page.get_by_role("button", name="Export").click()
+    wait_for_curve(page, "random")  # the page is redrawn many times: the open popover stays
     with page.expect_download() as download:
         page.get_by_role("button", name="File (.nnz)").click()
     score = evaluate_file(Path(download.value.path()).read_bytes(), split="validation")
