@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from .entropy import order0_bits
+from .entropy import Counted, bits_of, count_symbols
 from .models import (
     Architecture,
     Attachment,
@@ -18,10 +19,10 @@ from .models import (
     effective_state,
     prunable_layers,
 )
-from .quantization import FixedPoint, Grid
+from .quantization import Codebook, FixedPoint, Grid
 
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats
-SAMPLE = 2048  # weights that are looked at first
+SAMPLE = 1024
 KINDS = ("raw", "float", "codebook", "grid", "fixed_point")
 
 
@@ -49,43 +50,78 @@ class CompressedTensor:
         assert self.symbols is not None and self.table is not None
         return _decode(self.kind, self.symbols.reshape(self.shape), self.table)
 
+    @cached_property
+    def counted(self) -> Counted:
+        """The symbols that are coded: of floats their top bytes. Not for the kind `raw`."""
+        if self.symbols is not None:
+            return count_symbols(self.symbols)
+        assert self.values is not None
+        return count_tops(self.values)
+
+    @property
+    def nonzero(self) -> int:
+        """How many of its numbers are not zero."""
+        if self.values is not None and self.kind == "raw":
+            return int(np.count_nonzero(self.values))
+        alphabet, counts, _ = self.counted
+        if self.kind == "codebook" and self.table is not None:
+            return int(counts[self.table != 0].sum())
+        return int(counts[alphabet != (ZERO if self.kind == "float" else 0)].sum())
+
+    @property
+    def rest_bytes(self) -> int:
+        """Bytes of floats that stand behind the coded ones: three for each that is not 0."""
+        return 3 * self.nonzero if self.kind == "float" else 0
+
     def entropy_bits(self) -> float:
         """Order-0 entropy of the symbols, in bits; plain numbers count with their bits.
 
         Tables are not counted.
         """
-        if self.symbols is not None:
-            return order0_bits(self.symbols)
-        assert self.values is not None
         if self.kind == "raw":
-            return 32.0 * self.values.size
-        tops, lows = float_symbols(self.values)
-        return order0_bits(tops) + 8.0 * lows.size
+            return 32.0 * math.prod(self.shape)
+        return bits_of(self.counted.counts) + 8.0 * self.rest_bytes
 
     def nominal_bits(self) -> float:
         """params x bits: those that the number of different symbols needs, 32 for floats."""
         if self.symbols is None:
             return 32.0 * math.prod(self.shape)
-        different = len(np.unique(self.symbols))
+        different = len(self.counted.alphabet)
         return float(self.symbols.size * max(1, math.ceil(math.log2(different))))
 
 
 ZERO = 256  # symbol of a weight that is exactly +0.0
 
 
-def float_symbols(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split float32 values into symbols and rest.
+def float_tops(values: np.ndarray) -> np.ndarray:
+    """The symbol of each float32 value: its top byte, or ZERO. Returns int32 (N,)."""
+    raw = np.ascontiguousarray(values, dtype="<f4").reshape(-1).view("<u4")
+    return np.where(raw, raw >> 24, ZERO).astype(np.int32)
 
-    Returns int32 (N,): the top byte, or ZERO; uint8 (nonzero, 3): the rest.
-    """
-    raw = np.ascontiguousarray(values, dtype="<f4").reshape(-1).view(np.uint8).reshape(-1, 4)
-    zero = ~raw.any(1)
-    tops = np.where(zero, np.int32(ZERO), raw[:, 3].astype(np.int32))
-    return tops, raw[~zero, :3]
+
+def count_tops(values: np.ndarray) -> Counted:
+    """The same symbols, counted; mostly by bytes, since almost no weight but 0 has a top byte 0."""
+    raw = np.ascontiguousarray(values, dtype="<f4").reshape(-1)
+    tops = raw.view(np.uint8)[3::4].copy()
+    counts = torch.bincount(torch.from_numpy(tops), minlength=ZERO + 1).numpy()
+    if counts[0] != len(raw) - np.count_nonzero(raw.view("<u4")):
+        return count_symbols(float_tops(values))
+    counts[ZERO], counts[0] = counts[0], 0
+    alphabet = np.flatnonzero(counts).astype(np.int32)
+    place = np.zeros(ZERO, np.uint8)  # in the alphabet, of each top byte; that of ZERO at 0
+    place[alphabet % ZERO] = np.arange(len(alphabet))
+    places = np.frombuffer(tops.tobytes().translate(place.tobytes()), np.uint8)
+    return Counted(alphabet, counts[alphabet], places.astype(np.int32))
+
+
+def float_rest(values: np.ndarray) -> np.ndarray:
+    """The three lower bytes of the values that are not ZERO: uint8 (nonzero, 3)."""
+    raw = np.ascontiguousarray(values, dtype="<f4").reshape(-1)
+    return raw[raw.view("<u4") != 0].view(np.uint8).reshape(-1, 4)[:, :3]
 
 
 def join_float(tops: np.ndarray, lows: np.ndarray) -> np.ndarray:
-    """Inverse of `float_symbols`: float32 (N,)."""
+    """The float32 values (N,) of their symbols and of what `float_rest` gave."""
     raw = np.zeros((len(tops), 4), np.uint8)
     nonzero = tops != ZERO
     raw[nonzero, :3] = lows
@@ -150,21 +186,53 @@ def _weight(name: str, array: np.ndarray, attached: list[Attachment]) -> Compres
     floats.
     """
     for quantizer in reversed(attached):
+        found = None
         if isinstance(quantizer, Grid | FixedPoint):
             found = _on_grid(name, array, quantizer)
-            if found is not None:
-                return found
-    some = array.reshape(-1)[:SAMPLE]
-    if len(np.unique(some)) > some.size // 2 + 1 and np.count_nonzero(some) > some.size // 2:
-        return CompressedTensor(
-            name, array.shape, "float", values=array.copy()
-        )  # surely plain floats
-    table, symbols = np.unique(array, return_inverse=True)
-    if len(table) <= min(MOST_VALUES, int(np.count_nonzero(array)) // 2):
-        return CompressedTensor(
-            name, array.shape, "codebook", symbols=symbols.astype(np.int32).reshape(-1), table=table
-        )
+        elif isinstance(quantizer, Codebook):
+            found = _in_codebook(name, array, quantizer)
+        if found is not None:
+            return found
+    table = _few_values(array)
+    if table is not None:
+        symbols = np.searchsorted(table, array.reshape(-1)).astype(np.int32)
+        return CompressedTensor(name, array.shape, "codebook", symbols=symbols, table=table)
     return CompressedTensor(name, array.shape, "float", values=array.copy())
+
+
+def _few_enough(different: int, array: np.ndarray) -> bool:
+    return different <= min(MOST_VALUES, int(np.count_nonzero(array)) // 2)
+
+
+def _few_values(array: np.ndarray) -> np.ndarray | None:
+    """The values of a weight, ascending, where a codebook of them is small enough.
+
+    Where nearly all of the first SAMPLE weights that are not zero differ, there are too many.
+    """
+    flat = array.reshape(-1)
+    some = flat[: 8 * SAMPLE]
+    some = some[some != 0]
+    if len(some) < SAMPLE:
+        some = flat[flat != 0]
+    if len(np.unique(some[:SAMPLE])) > 0.95 * min(SAMPLE, len(some)):
+        return None
+    table = np.unique(flat)
+    return table if _few_enough(len(table), array) else None
+
+
+def _in_codebook(name: str, array: np.ndarray, quantizer: Codebook) -> CompressedTensor | None:
+    """The weight as places in its codebook, and 0 for what is pruned; values without weights are
+    left out.
+    """
+    table = np.unique(np.append(quantizer.table().detach().numpy(), np.float32(0)))
+    middles = torch.from_numpy((table[1:] + table[:-1]) / 2)
+    places = torch.bucketize(torch.from_numpy(array).flatten(), middles, out_int32=True).numpy()
+    if not np.array_equal(table[places], array.reshape(-1)):
+        return None
+    used, _, symbols = count_symbols(places)
+    if not _few_enough(len(used), array):
+        return None
+    return CompressedTensor(name, array.shape, "codebook", symbols=symbols, table=table[used])
 
 
 def _on_grid(name: str, array: np.ndarray, quantizer: Grid | FixedPoint) -> CompressedTensor | None:
@@ -179,8 +247,7 @@ def _on_grid(name: str, array: np.ndarray, quantizer: Grid | FixedPoint) -> Comp
     symbols = whole.astype(np.int32)
     if not np.array_equal(_decode(kind, symbols, table), array):
         return None
-    if len(np.unique(symbols)) > MOST_VALUES:
-        return None
-    return CompressedTensor(
+    found = CompressedTensor(
         name, array.shape, kind, symbols=symbols.reshape(-1), table=table.copy()
     )
+    return found if len(found.counted.alphabet) <= MOST_VALUES else None

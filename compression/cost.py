@@ -5,14 +5,24 @@ not counted as MACs.
 from __future__ import annotations
 
 import io
+import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from .models import Chain, effective_state, prunable_layers
+from .models import (
+    Architecture,
+    build,
+    effective_state,
+    empty,
+    prunable_layers,
+    tensor_shapes,
+)
 
 
 @dataclass(frozen=True)
@@ -27,47 +37,51 @@ class Counts:
     nonzero_macs: int
 
 
-def count(model: Chain) -> Counts:
-    """Counts of a network, masks and levels applied."""
-    state = effective_state(model)
-    nonzero = {name: int(torch.count_nonzero(value)) for name, value in state.items()}
-    places = output_places(model)
-    weights = {name: state[f"{name}.weight"].numel() for name in places}
+def count(a: Architecture, nonzero: Mapping[str, int]) -> Counts:
+    """Counts of a network. nonzero: how many numbers of each of its tensors are not zero."""
+    sizes, places = sizes_of(a), output_places(a)
     return Counts(
-        params=sum(value.numel() for value in state.values()),
+        params=sum(sizes.values()),
         nonzero_params=sum(nonzero.values()),
-        weights=sum(weights.values()),
+        weights=sum(sizes[f"{name}.weight"] for name in places),
         nonzero_weights=sum(nonzero[f"{name}.weight"] for name in places),
-        macs=sum(weights[name] * n for name, n in places.items()),
+        macs=sum(sizes[f"{name}.weight"] * n for name, n in places.items()),
         nonzero_macs=sum(nonzero[f"{name}.weight"] * n for name, n in places.items()),
     )
 
 
-def output_places(model: Chain) -> dict[str, int]:
+@lru_cache(maxsize=64)
+def sizes_of(a: Architecture) -> dict[str, int]:
+    """How many numbers each tensor of a network has. Do not change it."""
+    return {name: math.prod(shape) for name, shape in tensor_shapes(a).items()}
+
+
+@lru_cache(maxsize=64)
+def output_places(a: Architecture) -> dict[str, int]:
     """How often each weight of a layer is used for one image: height*width of a convolution's
-    output, 1 for linear.
+    output, 1 for linear. Do not change it.
     """
+    model = empty(a)
     places: dict[str, int] = {}
-    hooks = [
+    for name, layer in prunable_layers(model):
         layer.register_forward_hook(
             lambda _, __, out, name=name: places.__setitem__(
                 name, out.shape[2:].numel() if out.dim() == 4 else 1
             )
         )
-        for name, layer in prunable_layers(model)
-    ]
-    try:
-        with torch.inference_mode():
-            model(torch.zeros(1, *model.architecture.shape))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    model(torch.zeros(1, *a.shape, device="meta"))
     return places
 
 
 def framework_file(model: nn.Module) -> bytes:
     """The fp32 file that one would ship without compression: safetensors of all tensors, dense."""
     return save({name: value.contiguous() for name, value in effective_state(model).items()})
+
+
+@lru_cache(maxsize=64)
+def framework_bytes(a: Architecture) -> int:
+    """Length of that file, which is the same for all weights of an architecture."""
+    return len(framework_file(build(a)))
 
 
 def zip_size(data: bytes) -> int:

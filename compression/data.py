@@ -11,7 +11,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    _inputs: dict[int, torch.Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -77,6 +78,14 @@ class Dataset:
         away, by the deviation.
         """
         return images.float().mul_(1 / (self.peak * self.std)).sub_(self.mean / self.std)
+
+    def inputs(self, split: Split) -> torch.Tensor:
+        """Network inputs of a whole split; those of validation and test are made once."""
+        if split is not self.validation and split is not self.test:
+            return self.to_input(split.images)
+        if id(split) not in self._inputs:
+            self._inputs[id(split)] = self.to_input(split.images)
+        return self._inputs[id(split)]
 
 
 @dataclass(frozen=True)

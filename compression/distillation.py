@@ -4,7 +4,6 @@ answers.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -12,12 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .evaluation import BATCH, frozen_weights, one_thread
+from .inference import Forward
 from .models import Architecture, Chain, build, effective_state, prunable_layers
 from .recipe import Step, choice, knob, register
 from .training import Context, fit
 
 INITIAL = ("first", "largest", "random")
+TEACHER_BATCH = 5_000  # images made ready at once
 
 
 def first_k_columns(W_large: torch.Tensor, K: int) -> torch.Tensor:
@@ -116,7 +116,7 @@ class Distill(Step):
     """
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[str] = "distilled"
     reference: ClassVar[str] = "Hinton et al., 2015, arXiv:1503.02531"
     trains: ClassVar[bool] = True
@@ -180,11 +180,6 @@ class Distill(Step):
 
 def teacher_logits(teacher: nn.Module, context: Context) -> torch.Tensor:
     """The teacher's answers to all training images, float32 (N, classes), computed once."""
-    teacher = copy.deepcopy(teacher).eval()
-    with torch.inference_mode(), one_thread(), frozen_weights(teacher):
-        return torch.cat(
-            [
-                teacher(context.data.to_input(batch).contiguous(memory_format=torch.channels_last))
-                for batch in context.data.train.images.split(BATCH)
-            ]
-        ).clone()
+    answer, data = Forward(teacher), context.data
+    batches = data.train.images.split(TEACHER_BATCH)
+    return torch.cat([answer(data.to_input(batch)) for batch in batches])

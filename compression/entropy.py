@@ -4,6 +4,8 @@ docs/format.md.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import constriction
 import numpy as np
 
@@ -11,8 +13,35 @@ from .errors import FormatError
 
 _Categorical = constriction.stream.model.Categorical
 _queue = constriction.stream.queue
+MOST_COUNTED = 1 << 16  # symbols further apart than this are sorted instead of counted
 # what one byte says: 0, does not occur; from 1 on a count, to 1/8 octave
 FREQUENCIES = np.concatenate([[0.0], np.rint(np.exp2(np.arange(255) / 8))])
+
+
+class Counted(NamedTuple):
+    """alphabet: int32 (S,), the symbols that occur, ascending; counts: int64 (S,), how often.
+
+    places: int32 (N,), where each of the N symbols stands in the alphabet.
+    """
+
+    alphabet: np.ndarray
+    counts: np.ndarray
+    places: np.ndarray
+
+
+def count_symbols(symbols: np.ndarray) -> Counted:
+    """Which symbols occur, how often, and where. symbols: int32 (N,), N at least 1."""
+    first, last = int(symbols.min()), int(symbols.max())
+    if last - first > MOST_COUNTED:
+        alphabet, places, counts = np.unique(symbols, return_inverse=True, return_counts=True)
+        return Counted(alphabet, counts, places.astype(np.int32).reshape(-1))
+    shifted = symbols - np.int32(first) if first else symbols
+    counts = np.bincount(shifted)
+    occurs = counts > 0
+    alphabet = np.flatnonzero(occurs).astype(np.int32)
+    if len(alphabet) < len(counts):
+        shifted = (np.cumsum(occurs, dtype=np.int32) - 1)[shifted]
+    return Counted(alphabet + np.int32(first), counts[occurs], shifted)
 
 
 def order0_bits(symbols: np.ndarray) -> float:
@@ -20,10 +49,12 @@ def order0_bits(symbols: np.ndarray) -> float:
 
     symbols: int array of any shape. Returns bits, 0.0 if empty.
     """
-    if not symbols.size:
-        return 0.0
-    counts = np.unique(symbols, return_counts=True)[1]
-    return float(-(counts * np.log2(counts / symbols.size)).sum())
+    return bits_of(count_symbols(symbols.reshape(-1)).counts) if symbols.size else 0.0
+
+
+def bits_of(counts: np.ndarray) -> float:
+    """The same, of symbols that occur so often. counts: int (S,), each at least 1."""
+    return float(-(counts * np.log2(counts / counts.sum())).sum())
 
 
 def frequency_codes(counts: np.ndarray) -> np.ndarray:

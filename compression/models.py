@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from .errors import NotOffered
 from .recipe import one_of
 
 Shape = tuple[int, int, int]
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -235,8 +237,29 @@ def effective_state(model: nn.Module) -> dict[str, torch.Tensor]:
         }
 
 
+def twin(model: ModuleT) -> ModuleT:
+    """A network with the same tensors, to which steps can attach something of their own."""
+    made = object.__new__(type(model))  # `copy` refuses layers with something attached
+    made.__dict__ = dict(model.__dict__)
+    made._parameters, made._buffers = dict(model._parameters), dict(model._buffers)
+    made._modules = {name: m and twin(m) for name, m in model._modules.items()}
+    return made
+
+
+def same_weights(a: Chain, b: Chain) -> bool:
+    """Whether two networks of one architecture use the same weights, to the bit."""
+    one, other = effective_state(a), effective_state(b)
+    return all(
+        torch.equal(one[name].view(torch.int32), other[name].view(torch.int32)) for name in one
+    )
+
+
+def empty(a: Architecture) -> Chain:
+    """The network without numbers: its tensors have shapes and take no memory."""
+    with torch.device("meta"):
+        return Chain(NETWORKS[a.network].layers(a), a)
+
+
 def tensor_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a network, in order, without allocating any of them."""
-    with torch.device("meta"):
-        model = Chain(NETWORKS[a.network].layers(a), a)
-    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    return {name: tuple(value.shape) for name, value in empty(a).state_dict().items()}

@@ -6,23 +6,27 @@ The longest prefix of the recipe whose checkpoint is stored is not run again.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 
 from . import checkpoint as checkpoints
 from . import storage
 from .checkpoint import Checkpoint
 from .compressed import CompressedModel, compress, decompress
-from .cost import count, framework_file, zip_size
+from .cost import count, framework_bytes, framework_file, zip_size
 from .data import Dataset, load
-from .errors import Cancelled, NotOffered
+from .errors import Cancelled, NotOffered, StoreError
 from .evaluation import accuracy, change, predict
-from .models import Chain, architecture_for, build
-from .recipe import Recipe, one_of
+from .models import Chain, architecture_for, build, same_weights, twin
+from .recipe import Recipe, Step, one_of
 from .result import Accuracy, Baseline, Change, Cost, Epoch, Part, Result, Stage
 from .store import Store
 from .training import Context, Report
@@ -46,6 +50,34 @@ class Progress:
 Listen = Callable[[Progress], None]
 
 
+class Memory:
+    """What a process keeps between runs, all of it bounded; one thread at a time.
+
+    networks: checkpoints by their recipe's digest; facts: what steps found out about a network, by
+    the digest of the recipe that made it (see `Context.once`); sizes: of `.nnz` files, by digest.
+    """
+
+    def __init__(self) -> None:
+        self.networks: LRUCache[str, Checkpoint] = LRUCache(8)
+        self.facts: LRUCache[str, dict[str, Any]] = LRUCache(6)
+        self.sizes: LRUCache[str, int] = LRUCache(10_000)
+
+    def network(self, recipe: Recipe, store: Store, share: bool) -> Checkpoint:
+        """A copy of the stored network of exactly this recipe. share: it has the same tensors, so
+        that it must not be trained. Raises StoreError if it is gone.
+        """
+        found = self.networks.get(recipe.digest)
+        if found is None:
+            stored = store.checkpoint(recipe.digest)
+            if stored is None:
+                raise StoreError(f"the checkpoint of {recipe.digest} is gone")
+            found = self.networks[recipe.digest] = checkpoints.loads(stored)
+        return replace(found, model=twin(found.model) if share else copy.deepcopy(found.model))
+
+    def about(self, recipe: Recipe) -> dict[str, Any]:
+        return self.facts.setdefault(recipe.digest, {})
+
+
 def run(
     recipe: Recipe,
     store: Store | None = None,
@@ -54,6 +86,8 @@ def run(
     keep: bool = True,
     listen: Listen = lambda progress: None,
     stopped: Callable[[], bool] = lambda: False,
+    memory: Memory | None = None,
+    answers: Mapping[str, np.ndarray] | None = None,
 ) -> Result:
     """The result of a recipe, from the store if it is there.
 
@@ -61,28 +95,44 @@ def run(
     kept.
     listen: called during training. stopped: asked between training steps; True raises Cancelled,
     nothing is kept.
+    answers: what this recipe's network answered when it was looked at, by split; they count if the
+    file gives the same weights back, to the bit.
     Raises NotOffered or InvalidInput before anything is run.
     """
-    store = store or Store()
+    store, memory = store or Store(), memory or Memory()
     one_of("split", split, ("validation", "test"))
     architecture_for(recipe.model, recipe.dataset, recipe.width)
     found = store.get(recipe.digest, split)
     if found and not keep:
         return found
     start = time.perf_counter()
-    reached = _longest_prefix(recipe, store)
-    data = load(recipe.dataset)
-    reached = _apply_rest(recipe, reached, data, store, listen, stopped)
-    compressed = compress(reached.model, recipe.dataset)
-    file, parts = storage.write(compressed)
+    made = build_up(recipe, store, memory, listen, stopped)
+    file, parts = storage.write(made.compressed)
     model = decompress(storage.loads(file))
-    splits = ("validation",) if split == "validation" else ("validation", "test")
     if found:  # the figures are there, only the file is missing
         result, predictions = found, {}
     else:
-        predictions = {s: predict(model, data, data.split(s)) for s in splits}
-        result = _result(
-            recipe, reached, compressed, model, file, parts, predictions, data, store, start
+        data = load(recipe.dataset)
+        splits = ("validation",) if split == "validation" else ("validation", "test")
+        known = answers if answers and same_weights(model, made.model) else {}
+        predictions = {
+            s: known[s] if s in known else predict(model, data, data.split(s)) for s in splits
+        }
+        dense = _dense_first(recipe, split, store, memory)
+        before = {s: store.predictions(recipe.dense.digest, s) if dense else None for s in splits}
+        scores = {s: accuracy(predictions[s], data.split(s), before[s]) for s in splits}
+        framework = framework_file(model)
+        cost = cost_of(model, made, len(file), parts, zip_size(framework))
+        test = scores.get("test")
+        result = Result(
+            recipe,
+            cost,
+            scores["validation"],
+            test,
+            dense.baseline if dense else _as_baseline(recipe, cost, scores),
+            made.history,
+            storage.file_digest(file),
+            round(time.perf_counter() - start, 3),
         )
     if stopped():
         raise Cancelled("stopped on request")
@@ -92,6 +142,24 @@ def run(
     return result
 
 
+def _dense_first(recipe: Recipe, split: str, store: Store, memory: Memory) -> Result | None:
+    """The result of the dense network that a recipe is compared with; None for that one itself."""
+    if recipe.dense == recipe:
+        return None
+    return run(recipe.dense, store, split=split, keep=False, memory=memory)
+
+
+def _as_baseline(recipe: Recipe, cost: Cost, scores: Mapping[str, Accuracy]) -> Baseline:
+    return Baseline(
+        recipe.digest,
+        cost.fp32_bytes,
+        cost.weights,
+        cost.macs,
+        scores["validation"].value,
+        scores["test"].value if "test" in scores else None,
+    )
+
+
 def nnz_file(recipe: Recipe, store: Store) -> bytes:
     """The .nnz file of a recipe: as stored, or made again without scoring. The training of the
     recipe must be stored.
@@ -99,11 +167,7 @@ def nnz_file(recipe: Recipe, store: Store) -> bytes:
     kept = store.file(recipe.digest)
     if kept is not None:
         return kept
-    data = load(recipe.dataset)
-    reached = _apply_rest(
-        recipe, _longest_prefix(recipe, store), data, store, lambda p: None, lambda: False
-    )
-    return storage.dumps(compress(reached.model, recipe.dataset))
+    return storage.dumps(build_up(recipe, store, Memory()).compressed)
 
 
 @dataclass(frozen=True)
@@ -149,53 +213,105 @@ def compare(before: str, after: str, dataset: str, split: str, store: Store) -> 
     return change(first == labels, second == labels)
 
 
+def start_of(recipe: Recipe, store: Store) -> Recipe:
+    """The longest prefix whose network is stored; only behind training there is one."""
+    for prefix in recipe.prefixes():
+        if not prefix.steps or (
+            prefix.steps[-1].is_training and store.has_checkpoint(prefix.digest)
+        ):
+            return prefix
+    return recipe.prefix(0)
+
+
 def missing_training(recipe: Recipe, store: Store) -> tuple[int, ...]:
     """Places of the training steps that a run of this recipe would have to do; empty: it can run
     live.
     """
-    for prefix in recipe.prefixes():
-        if store.has_checkpoint(prefix.digest):
-            done = len(prefix.steps)
-            break
-    else:
-        done = 0
+    done = len(start_of(recipe, store).steps)
     return tuple(i for i, s in enumerate(recipe.steps) if i >= done and s.is_training)
 
 
-def _longest_prefix(recipe: Recipe, store: Store) -> Checkpoint:
-    for prefix in recipe.prefixes():
-        if not prefix.steps:
-            break
-        stored = store.checkpoint(prefix.digest)
-        if stored is not None:
-            return checkpoints.loads(stored)
+@dataclass(frozen=True)
+class Made:
+    """A network as a recipe makes it, and the same as whole numbers.
+
+    stages: sizes of all steps but the last, whose size is that of the file.
+    """
+
+    model: Chain
+    dataset: str
+    history: tuple[Epoch, ...]
+    stages: tuple[Stage, ...]
+    last: Step | None
+
+    @cached_property
+    def compressed(self) -> CompressedModel:
+        return compress(self.model, self.dataset)
+
+
+def start_network(recipe: Recipe, store: Store, memory: Memory) -> Checkpoint:
+    """A copy of the stored network that a run of this recipe starts from, or random weights."""
+    start = start_of(recipe, store)
+    if start.steps:
+        trains = any(s.is_training for s in recipe.steps[len(start.steps) :])
+        return memory.network(start, store, share=not trains)
     model = build(architecture_for(recipe.model, recipe.dataset, recipe.width), recipe.seed)
-    return Checkpoint(recipe.prefix(0), model)
+    return Checkpoint(start, model)
 
 
-def _apply_rest(
+def build_up(
     recipe: Recipe,
-    start: Checkpoint,
-    data: Dataset,
     store: Store,
-    listen: Listen,
-    stopped: Callable[[], bool],
-) -> Checkpoint:
-    """Apply the steps behind the checkpoint; store one behind each step that trains."""
+    memory: Memory,
+    listen: Listen = lambda progress: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Made:
+    """Apply the steps behind the longest stored prefix; store a checkpoint behind each step that
+    trains.
+    """
+    data = load(recipe.dataset)
+    start = start_network(recipe, store, memory)
     model, history, stages = start.model, list(start.history), list(start.stages)
     first = len(start.recipe.steps)
     for i, step in enumerate(recipe.steps[first:], first):
         listener = _listener(recipe, first, i, data, history, listen)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000 + i)
-        changed = step.apply(model, Context(data, generator, listener, stopped))
+        facts = memory.about(recipe.prefix(i))
+        changed = step.apply(model, Context(data, generator, listener, stopped, facts))
         assert isinstance(changed, Chain)
-        model = changed
-        size = len(storage.dumps(compress(model, recipe.dataset)))
-        stages.append(Stage(step.label(), step.family, size))
-        reached = Checkpoint(recipe.prefix(i + 1), model, tuple(history), tuple(stages))
+        model, here = changed, recipe.prefix(i + 1)
+        if step.is_training or i + 1 < len(recipe.steps):
+            stages.append(Stage(step.label(), step.family, _size(here, model, memory)))
         if step.is_training:
-            store.put_checkpoint(reached.recipe.digest, checkpoints.dumps(reached))
-    return Checkpoint(recipe, model, tuple(history), tuple(stages))
+            reached = Checkpoint(here, model, tuple(history), tuple(stages))
+            store.put_checkpoint(here.digest, checkpoints.dumps(reached))
+    last = recipe.steps[-1] if recipe.steps else None
+    before = tuple(stages[: max(0, len(recipe.steps) - 1)])
+    return Made(model, recipe.dataset, tuple(history), before, last)
+
+
+def _size(recipe: Recipe, model: Chain, memory: Memory) -> int:
+    """Length of the file of a recipe in the middle of a longer one."""
+    if recipe.digest not in memory.sizes:
+        memory.sizes[recipe.digest] = storage.measure(compress(model, recipe.dataset))[0]
+    return memory.sizes[recipe.digest]
+
+
+def cost_of(
+    model: Chain, made: Made, size: int, parts: tuple[Part, ...], zip_bytes: int | None
+) -> Cost:
+    """The cost of a network whose file has this length and these parts."""
+    last = (Stage(made.last.label(), made.last.family, size),) if made.last else ()
+    return Cost(
+        bytes=size,
+        fp32_bytes=framework_bytes(model.architecture),
+        zip_bytes=zip_bytes,
+        nominal_bytes=made.compressed.nominal_bytes(),
+        entropy_bytes=made.compressed.entropy_bytes(),
+        **vars(count(model.architecture, {t.name: t.nonzero for t in made.compressed.tensors})),
+        parts=parts,
+        stages=made.stages + last,
+    )
 
 
 def _listener(
@@ -223,59 +339,3 @@ def _listener(
         listen(Progress(place, recipe.steps[place].label(), done / total, r.loss, left, epoch))
 
     return report
-
-
-def _result(
-    recipe: Recipe,
-    reached: Checkpoint,
-    compressed: CompressedModel,
-    model: Chain,
-    file: bytes,
-    parts: tuple[Part, ...],
-    predictions: Mapping[str, np.ndarray],
-    data: Dataset,
-    store: Store,
-    start: float,
-) -> Result:
-    seconds = time.perf_counter() - start
-    dense = recipe.dense
-    framework = framework_file(model)
-    counts = count(model)
-    before: dict[str, np.ndarray | None] = {s: None for s in predictions}
-    if dense != recipe:
-        base = run(
-            dense, store, split="test" if "test" in predictions else "validation", keep=False
-        )
-        reference = base.baseline
-        before = {s: store.predictions(dense.digest, s) for s in predictions}
-    scores = {s: accuracy(predictions[s], data.split(s), before[s]) for s in predictions}
-    test = scores.get("test")
-    if dense == recipe:
-        reference = Baseline(
-            recipe.digest,
-            len(framework),
-            counts.weights,
-            counts.macs,
-            scores["validation"].value,
-            test.value if test else None,
-        )
-    cost = Cost(
-        bytes=len(file),
-        fp32_bytes=len(framework),
-        zip_bytes=zip_size(framework),
-        nominal_bytes=compressed.nominal_bytes(),
-        entropy_bytes=compressed.entropy_bytes(),
-        **vars(counts),
-        parts=parts,
-        stages=reached.stages,
-    )
-    return Result(
-        recipe,
-        cost,
-        scores["validation"],
-        test,
-        reference,
-        reached.history,
-        storage.file_digest(file),
-        round(seconds, 3),
-    )

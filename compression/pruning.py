@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -45,13 +46,25 @@ def apply_mask(W: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return torch.where(mask, W, torch.zeros((), dtype=W.dtype))
 
 
-def mask_k_random(W: torch.Tensor, K: int, generator: torch.Generator) -> torch.Tensor:
-    """K weights chosen by chance among those that are not zero yet.
-
-    Returns bool, True exactly K times.
-    """
+def random_scores(W: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Numbers by chance, of W's shape: 1 to 2 where W is not zero, below 1/2 where it is."""
     score = torch.rand(W.shape, generator=generator) + 1
-    return mask_k_largest(torch.where(W != 0, score, 0.5 * (score - 1)), K)
+    return torch.where(W != 0, score, 0.5 * (score - 1))
+
+
+def ranks(scores: torch.Tensor) -> torch.Tensor:
+    """Place of each number in the order of size, the largest first, among equals the first by
+    position first. Returns int32, the shape of scores; `ranks(W) < K` is `mask_k_largest(W, K)`.
+    """
+    bits = scores.abs().flatten().numpy().view(np.uint32)  # of numbers >= 0: in their order
+    keys = (np.uint32(0xFFFFFFFF) - bits).astype(np.uint64) << np.uint64(32)
+    keys |= np.arange(len(bits), dtype=np.uint64)
+    keys.sort()  # five times faster than a stable argsort
+    places = torch.empty(len(bits), dtype=torch.int32)
+    places[torch.from_numpy(keys.astype(np.uint32).astype(np.int64))] = torch.arange(
+        len(bits), dtype=torch.int32
+    )
+    return places.view(scores.shape)
 
 
 @attachable
@@ -75,25 +88,33 @@ class Pruned(Attachment):
 
 def prune(
     model: nn.Module,
+    context: Context,
     sparsity: float,
     scope: str,
-    mask_of: Callable[[torch.Tensor, int], torch.Tensor],
+    by: str,
+    score: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
-    """Attach masks that keep a share of 1 - sparsity of all weights; mask_of(W, K) decides which.
+    """Attach masks that keep a share of 1 - sparsity of all weights: those that score highest.
 
     scope: `layer` keeps that share of each layer, `global` compares the weights of all layers with
-    each other.
+    each other. score: W (any shape) to numbers of its shape; by: its name. Each network is sorted
+    once.
     """
     layers = [layer for _, layer in prunable_layers(model)]
-    weights = [layer.weight.detach() for layer in layers]
-    if scope == "layer":
-        masks = [mask_of(W, kept(W.numel(), sparsity)) for W in weights]
-    else:
+
+    def sort() -> list[torch.Tensor]:
+        weights = [layer.weight.detach() for layer in layers]
+        if scope == "layer":
+            return [ranks(score(W)) for W in weights]
         flat = torch.cat([W.flatten() for W in weights])
-        parts = mask_of(flat, kept(flat.numel(), sparsity)).split([W.numel() for W in weights])
-        masks = [part.view_as(W) for part, W in zip(parts, weights, strict=True)]
-    for layer, mask in zip(layers, masks, strict=True):
-        attach(layer, Pruned(mask))
+        parts = ranks(score(flat)).split([W.numel() for W in weights])
+        return [part.view_as(W) for part, W in zip(parts, weights, strict=True)]
+
+    places = context.once(f"order by {by}, {scope}", sort)
+    whole = sum(part.numel() for part in places)
+    for layer, part in zip(layers, places, strict=True):
+        K = kept(part.numel() if scope == "layer" else whole, sparsity)
+        attach(layer, Pruned(part < K))
 
 
 @register
@@ -112,7 +133,7 @@ class MagnitudePruning(Step):
     )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        prune(model, self.sparsity, self.scope, mask_k_largest)
+        prune(model, context, self.sparsity, self.scope, "size", torch.abs)
         return model
 
     def label(self) -> str:
@@ -137,7 +158,8 @@ class RandomPruning(Step):
     )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        prune(model, self.sparsity, self.scope, lambda W, K: mask_k_random(W, K, context.generator))
+        score = lambda W: random_scores(W, context.generator)  # noqa: E731
+        prune(model, context, self.sparsity, self.scope, "chance", score)
         return model
 
     def label(self) -> str:

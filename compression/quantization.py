@@ -8,6 +8,7 @@ float16 values.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -187,7 +188,7 @@ class UniformQuantization(Step):
     """Evenly spaced levels over the range of the weights."""
 
     name: ClassVar[str] = "uniform_quantization"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[str] = "quantized"
     reference: ClassVar[str] = "Jacob et al., 2018, arXiv:1712.05877"
 
@@ -209,11 +210,10 @@ class UniformQuantization(Step):
     )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        for _, layer in prunable_layers(model):
-            attach(
-                layer,
-                uniform_grid(layer.weight.detach(), self.levels, self.scheme, self.range, self.per),
-            )
+        for name, layer in prunable_layers(model):
+            W = layer.weight.detach()
+            order = context.once(f"{name} in order", partial(Ordered.of, W))
+            attach(layer, uniform_grid(W, self.levels, self.scheme, self.range, self.per, order))
         return model
 
     def label(self) -> str:
@@ -224,35 +224,42 @@ PERCENTILE = 0.999
 SHRINK = torch.linspace(0.2, 1.0, 41)  # shares of the full range that `mse` tries
 
 
-def uniform_grid(W: torch.Tensor, levels: int, scheme: str, range_: str, per: str) -> Grid:
+def uniform_grid(
+    W: torch.Tensor, levels: int, scheme: str, range_: str, per: str, order: Ordered | None = None
+) -> Grid:
     """The grid of UniformQuantization for one weight.
 
-    W: (out, ...); levels: 2..256; words as in the step's knobs.
+    W: (out, ...); levels: 2..256; words as in the step's knobs; order: `Ordered.of(W)`, if known.
     """
     rows = W.flatten(1) if per == "channel" else W.reshape(1, -1)
     low, high = rows.amin(1).clamp(max=0), rows.amax(1).clamp(min=0)
     if range_ == "percentile":
         low, high = _inner(rows, low, high)
+    shares = SHRINK if range_ == "mse" else SHRINK[-1:]
+    grids = [_grid(low * share, high * share, levels, scheme) for share in shares]
+    best = torch.zeros(len(rows), dtype=torch.int64)
+    if len(grids) > 1 and per == "channel":
+        best = torch.stack([_error_of_rows(grid, rows) for grid in grids]).argmin(0)
+    elif len(grids) > 1:
+        errors = [(order or Ordered.of(W)).error(_levels_of(grid)) for grid in grids]
+        best = torch.tensor([int(np.argmin(errors))])
+    every = torch.arange(len(rows))
     shape = (-1, *[1] * (W.dim() - 1)) if per == "channel" else (1,)
-    best: Grid | None = None
-    least = torch.full((len(rows),), torch.inf)
-    for share in SHRINK if range_ == "mse" else SHRINK[-1:]:
-        grid = _grid(low * share, high * share, levels, scheme)
-        flat = Grid(grid.step[:, None], grid.low[:, None], grid.levels, grid.stride)
-        error = (flat(rows) - rows).square().sum(1)
-        if best is None:
-            best, least = grid, error
-        else:
-            better = error < least
-            least = torch.where(better, error, least)
-            best = Grid(
-                torch.where(better, grid.step, best.step),
-                torch.where(better, grid.low, best.low),
-                grid.levels,
-                grid.stride,
-            )
-    assert best is not None
-    return Grid(best.step.reshape(shape), best.low.reshape(shape), best.levels, best.stride)
+    step = torch.stack([grid.step for grid in grids])[best, every].reshape(shape)
+    first = torch.stack([grid.low for grid in grids])[best, every].reshape(shape)
+    return Grid(step, first, grids[0].levels, grids[0].stride)
+
+
+def _error_of_rows(grid: Grid, rows: torch.Tensor) -> torch.Tensor:
+    """Squared error of each row's own grid: (rows,)."""
+    flat = Grid(grid.step[:, None], grid.low[:, None], grid.levels, grid.stride)
+    return (flat(rows) - rows).square().sum(1)
+
+
+def _levels_of(grid: Grid) -> np.ndarray:
+    """The values of a grid with one step, ascending, float64."""
+    places = int(grid.low) + int(grid.stride) * np.arange(int(grid.levels))
+    return float(grid.step) * places
 
 
 def _inner(
@@ -289,7 +296,7 @@ class CodebookQuantization(Step):
     """
 
     name: ClassVar[str] = "codebook_quantization"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[str] = "quantized"
     reference: ClassVar[str] = "Han et al., 2016, arXiv:1510.00149; rate: Chou et al., 1989"
 
@@ -306,9 +313,10 @@ class CodebookQuantization(Step):
     )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        for _, layer in prunable_layers(model):
-            weights = layer.weight.detach().flatten()
-            values, offsets = k_means(weights[weights != 0].numpy(), self.levels, self.rate)
+        for name, layer in prunable_layers(model):
+            W = layer.weight.detach()
+            order = context.once(f"{name} in order", partial(Ordered.of, W))
+            values, offsets = k_means(order, self.levels, self.rate)
             if len(values):
                 attach(layer, Codebook(torch.from_numpy(values), torch.from_numpy(offsets)))
         return model
@@ -317,116 +325,151 @@ class CodebookQuantization(Step):
         return f"{self.levels} levels" + (f", rate {self.rate:g}" if self.rate else "")
 
 
-def k_means(
-    weights: np.ndarray, levels: int, rate: float = 0.0, rounds: int = 200
-) -> tuple[np.ndarray, np.ndarray]:
+class Ordered:
+    """The weights of a tensor that are not zero, in order, and what any set of levels asks of them.
+
+    values: float64 (N,), ascending; sums, squares: (N + 1,), of the first 0, 1, ... N values and of
+    their squares.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self.sums = np.concatenate([[0.0], np.cumsum(values)])
+        self.squares = np.concatenate([[0.0], np.cumsum(values**2)])
+        self._partitions: dict[int, Partitions] = {}
+
+    @classmethod
+    def of(cls, W: torch.Tensor | np.ndarray) -> Ordered:
+        flat = np.sort(np.asarray(W).reshape(-1))
+        first, last = np.searchsorted(flat, 0, "left"), np.searchsorted(flat, 0, "right")
+        return cls(np.concatenate([flat[:first], flat[last:]]).astype(np.float64))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def different(self, most: int) -> np.ndarray | None:
+        """The different values, if there are so many at most."""
+        some = self.values[:: max(1, len(self) // 4096)]
+        if len(np.unique(some)) > most:
+            return None
+        found = np.unique(self.values)
+        return found if len(found) <= most else None
+
+    def cells(self, borders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many values lie between the borders, and their sums: (len(borders) + 1,) each."""
+        inner = np.maximum.accumulate(np.searchsorted(self.values, borders))
+        cut = np.concatenate([[0], inner, [len(self)]])
+        return np.diff(cut), np.diff(self.sums[cut])
+
+    def error(self, levels: np.ndarray) -> float:
+        """Squared error when each value goes to the nearest level. levels: ascending."""
+        counts, totals = self.cells((levels[1:] + levels[:-1]) / 2)
+        return float(self.squares[-1] - 2 * (totals @ levels) + counts @ levels**2)
+
+    def best_of_cells(self, levels: int) -> np.ndarray:
+        """Means of the groups of the best partition of a few hundred cells into so many groups."""
+        cells = CELLS if 8 * levels <= CELLS else 8 * MOST_EXACT
+        if cells not in self._partitions:
+            self._partitions[cells] = Partitions(self, cells)
+        return self._partitions[cells].means(levels)
+
+    def companded(self, levels: int) -> np.ndarray:
+        """Values as dense as the cube root of the density of the weights: good for many levels."""
+        counts, edges = np.histogram(self.values, bins=512)
+        mass = np.concatenate([[0.0], np.cumsum(np.cbrt(counts))])
+        return np.interp((np.arange(levels) + 0.5) / levels, mass / mass[-1], edges)
+
+
+def k_means(order: Ordered, levels: int, rate: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Codebook of least squared error on a line.
 
     The best partition of a few hundred cells is found exactly (dynamic programming) where there are
-    few levels; Lloyd's rounds over the sorted weights do the rest. weights: float (N,), any order;
-    levels: 1 or more; rate: price of a bit, in mean squared errors of the plain codebook. Returns
-    values float32 (at most `levels`, ascending, exact in float16) and float32 border offsets.
+    few levels; Lloyd's rounds over the ordered weights do the rest. levels: 1 or more; rate: price
+    of a bit, in mean squared errors of the plain codebook. Returns values float32 (ascending, exact
+    in float16, at most `levels`) and float32 border offsets. They depend on the weights alone, not
+    on what was asked before: the same recipe gives the same bytes.
     """
-    if not len(weights):
+    if not len(order):
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    ordered = np.sort(weights).astype(np.float64)
-    if levels >= len(different := np.unique(ordered[:: max(1, len(ordered) // 4096)])) and (
-        levels >= len(different := np.unique(ordered))
-    ):
+    different = order.different(levels)
+    if different is not None:
         values = np.unique(different.astype(np.float16)).astype(np.float32)
         return values, np.zeros(len(values) - 1, np.float32)
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    squares = np.concatenate([[0.0], np.cumsum(ordered**2)])
-    start = _best_of_cells if levels <= 64 else _companded
-    _, values = _lloyd(ordered, sums, squares, start(ordered, levels), rounds)
+    start = order.best_of_cells if levels <= MOST_EXACT else order.companded
+    values = _lloyd(order, start(levels))
     offsets = np.zeros(max(0, len(values) - 1))
     if rate:
-        values, offsets = _entropy_constrained(ordered, sums, squares, values, rate)
+        values, offsets = _entropy_constrained(order, values, rate)
     values = values.astype(np.float16).astype(np.float32)
     return values, offsets.astype(np.float32)
 
 
 CELLS = 256
+MOST_EXACT = 64  # levels up to which the partition of the cells is found exactly
+ROUNDS = 200
 
 
-def _companded(ordered: np.ndarray, levels: int) -> np.ndarray:
-    """Values as dense as the cube root of the density of the weights: good for many levels."""
-    counts, edges = np.histogram(ordered, bins=512)
-    mass = np.concatenate([[0.0], np.cumsum(np.cbrt(counts))])
-    return np.interp((np.arange(levels) + 0.5) / levels, mass / mass[-1], edges)
+class Partitions:
+    """Best partitions of cells into 1, 2, 3, ... groups, by Bellman's recursion [Fisher, 1958].
 
-
-def _best_of_cells(ordered: np.ndarray, levels: int) -> np.ndarray:
-    """The partition of CELLS cells or more into `levels` groups of least squared error, exactly.
-
-    Returns the means of the groups. Bellman's recursion [Fisher, 1958]; the cells are as dense as
-    `_companded` says.
+    Each number of groups builds on the one below, so none is computed twice. The cells are as dense
+    as `Ordered.companded` says.
     """
-    borders = _companded(ordered, max(CELLS, 8 * levels) - 1)
-    cut = np.unique(np.concatenate([[0], np.searchsorted(ordered, borders), [len(ordered)]]))
-    counts = np.diff(cut).astype(np.float64)
-    cells = len(counts)
-    n = np.concatenate([[0.0], np.cumsum(counts)])
-    s = np.concatenate([[0.0], np.add.reduceat(ordered, cut[:-1]).cumsum()])
-    q = np.concatenate([[0.0], np.add.reduceat(ordered**2, cut[:-1]).cumsum()])
-    with np.errstate(divide="ignore", invalid="ignore"):  # error of cells i..j-1 as one group
-        error = (q[None] - q[:, None]) - (s[None] - s[:, None]) ** 2 / (n[None] - n[:, None])
-    error[np.tril_indices(cells + 1)] = np.inf
-    best, before = error[0], []
-    for _ in range(min(levels, cells) - 1):
-        total = best[:, None] + error
-        before.append(total.argmin(0))
-        best = np.minimum.reduce(total, 0)
-    ends = [cells]
-    for step in reversed(before):
-        ends.append(int(step[ends[-1]]))
-    ends = sorted({0, *ends})
-    return np.diff(s[ends]) / np.diff(n[ends])
+
+    def __init__(self, order: Ordered, cells: int) -> None:
+        borders = order.companded(cells - 1)
+        cut = np.unique([0, *np.searchsorted(order.values, borders), len(order)])
+        self.n, self.s, q = cut.astype(np.float64), order.sums[cut], order.squares[cut]
+        with np.errstate(divide="ignore", invalid="ignore"):  # error of cells i..j-1 as one group
+            error = (q[None] - q[:, None]) - (self.s[None] - self.s[:, None]) ** 2 / (
+                self.n[None] - self.n[:, None]
+            )
+        error[np.tril_indices(len(cut))] = np.inf
+        self._error, self._best = error, error[0]
+        self._before: list[np.ndarray] = []  # where the last of 2, 3, ... groups begins
+
+    def means(self, groups: int) -> np.ndarray:
+        """Means of the groups, at most as many as there are cells."""
+        wanted = min(groups, len(self.n) - 1) - 1
+        while len(self._before) < wanted:
+            total = self._best[:, None] + self._error
+            self._before.append(total.argmin(0))
+            self._best = total.min(0)
+        ends = [len(self.n) - 1]
+        for step in reversed(self._before[:wanted]):
+            ends.append(int(step[ends[-1]]))
+        ends = sorted({0, *ends})
+        return np.diff(self.s[ends]) / np.diff(self.n[ends])
 
 
-def _cells(
-    ordered: np.ndarray, sums: np.ndarray, borders: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """cut positions (cells + 1,), counts and sums (cells,) of the cells between the borders."""
-    cut = np.concatenate([[0], np.searchsorted(ordered, borders), [len(ordered)]])
-    cut = np.maximum.accumulate(cut)
-    return cut, np.diff(cut), np.diff(sums[cut])
-
-
-def _lloyd(
-    ordered: np.ndarray, sums: np.ndarray, squares: np.ndarray, values: np.ndarray, rounds: int
-) -> tuple[float, np.ndarray]:
-    """Squared error and values after so many rounds, or when nothing moves; values without weights
-    are dropped.
-    """
+def _lloyd(order: Ordered, values: np.ndarray) -> np.ndarray:
+    """Values after ROUNDS rounds, or when nothing moves; values without weights are dropped."""
     values = np.unique(values)
-    for _ in range(rounds):
-        _, counts, totals = _cells(ordered, sums, (values[1:] + values[:-1]) / 2)
+    for _ in range(ROUNDS):
+        counts, totals = order.cells((values[1:] + values[:-1]) / 2)
         used = counts > 0
         moved = totals[used] / counts[used]
         if len(moved) == len(values) and np.allclose(moved, values, rtol=0, atol=1e-9):
             break
         values = moved
-    _, counts, totals = _cells(ordered, sums, (values[1:] + values[:-1]) / 2)
-    return float(squares[-1] - 2 * (totals @ values) + counts @ values**2), values
+    return values
 
 
 def _entropy_constrained(
-    ordered: np.ndarray, sums: np.ndarray, squares: np.ndarray, values: np.ndarray, rate: float
+    order: Ordered, values: np.ndarray, rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values and border offsets that trade squared error for bits: a weight goes where error +
     price*bits is least.
     """
-    n = len(ordered)
-    _, counts, totals = _cells(ordered, sums, (values[1:] + values[:-1]) / 2)
-    error = float(squares[-1] - 2 * (totals @ values) + counts @ values**2)
-    price = rate * max(error, 1e-12 * n) / n
+    n = len(order)
+    counts, totals = order.cells((values[1:] + values[:-1]) / 2)
+    price = rate * max(order.error(values), 1e-12 * n) / n
     for _ in range(30):
         values, counts = (totals / np.maximum(counts, 1))[counts > 0], counts[counts > 0]
         bits = -np.log2(counts / n)
         offsets = price * np.diff(bits) / (2 * np.maximum(np.diff(values), 1e-9))
         borders = np.maximum.accumulate((values[1:] + values[:-1]) / 2 + offsets)
-        _, counts, totals = _cells(ordered, sums, borders)
+        counts, totals = order.cells(borders)
     keep = counts > 0
     values, counts = (totals / np.maximum(counts, 1))[keep], counts[keep]
     bits = -np.log2(counts / n)

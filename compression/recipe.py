@@ -238,7 +238,7 @@ class Recipe:
         """All prefixes, the longest (the recipe itself) first."""
         return (self.prefix(n) for n in range(len(self.steps), -1, -1))
 
-    @property
+    @cached_property
     def dense(self) -> Recipe:
         """The dense network that this recipe starts from: the steps up to the first that is not
         plain training.

@@ -59,6 +59,21 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """Accuracy by the images seen so far. value, low, high: 0..1; seen, total: images."""
+
+    value: float
+    low: float
+    high: float
+    seen: int
+    total: int
+
+    @property
+    def exact(self) -> bool:
+        return self.seen == self.total
+
+
+@dataclass(frozen=True)
 class Part:
     """One row of where the bytes are.
 
@@ -92,7 +107,7 @@ class Cost:
 
     bytes: int
     fp32_bytes: int
-    zip_bytes: int
+    zip_bytes: int | None  # None: not made yet, in a Preview
     nominal_bytes: int
     entropy_bytes: int
     params: int
@@ -170,6 +185,35 @@ class Result:
             history=tuple(Epoch(**e) for e in d["history"]),
             **rest,
         )
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A setting while one looks at it: its exact cost, and its accuracy by the images seen so far.
+
+    metric: as a Result's, wider as long as images are missing; score: once all images of the split
+    are seen. A preview is never stored, exported or ranked; a Result is.
+    """
+
+    recipe: Recipe
+    split: str
+    cost: Cost
+    baseline: Baseline
+    estimate: Estimate
+    metric: Metric
+    score: Accuracy | None = None
+
+    @property
+    def digest(self) -> str:
+        return self.recipe.digest
+
+    @cached_property
+    def ratio(self) -> float:
+        """Compression ratio, as of a Result."""
+        return self.baseline.fp32_bytes / self.cost.bytes
+
+    def accuracy(self, split: str) -> Accuracy | None:
+        return self.score if split == self.split else None
 
 
 @dataclass(frozen=True)

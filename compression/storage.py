@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Callable
 from hashlib import blake2b
 
 import numpy as np
 
 from . import entropy
-from .compressed import ZERO, CompressedModel, CompressedTensor, float_symbols, join_float
+from .compressed import ZERO, CompressedModel, CompressedTensor, float_rest, join_float
 from .data import DATASETS
 from .errors import FormatError
 from .models import NETWORKS, Architecture, tensor_shapes
@@ -32,17 +33,25 @@ HEAD = len(MAGIC) + 1 + 4
 
 
 class _Writer:
-    """Bytes, and to which layer and part each of them belongs."""
+    """Bytes, and to which layer and part each of them belongs.
 
-    def __init__(self) -> None:
+    keeps: False for one that only counts them.
+    """
+
+    def __init__(self, keeps: bool = True) -> None:
         self.chunks: list[bytes] = []
         self.parts: dict[tuple[str, str], int] = {}
-        self.owner = "file"
+        self.owner, self.keeps = "file", keeps
 
     def put(self, part: str, data: bytes) -> None:
-        self.chunks.append(data)
+        self.put_later(part, len(data), lambda: data)
+
+    def put_later(self, part: str, length: int, make: Callable[[], bytes]) -> None:
+        """So many bytes that are only made if they are kept."""
         key = (self.owner, part)
-        self.parts[key] = self.parts.get(key, 0) + len(data)
+        self.parts[key] = self.parts.get(key, 0) + length
+        if self.keeps:
+            self.chunks.append(make())
 
     def varint(self, part: str, value: int) -> None:
         out = bytearray()
@@ -50,6 +59,9 @@ class _Writer:
             out.append(value & 0x7F | 0x80)
             value >>= 7
         self.put(part, bytes([*out, value]))
+
+    def rows(self) -> tuple[Part, ...]:
+        return tuple(Part(layer, part, n) for (layer, part), n in self.parts.items())
 
 
 class _Reader:
@@ -83,17 +95,29 @@ def write(compressed: CompressedModel) -> tuple[bytes, tuple[Part, ...]]:
     """The file's bytes, and how many of them each part of each layer takes; the rows add up to the
     length.
     """
-    out, a = _Writer(), compressed.architecture
+    out = _Writer()
+    _write_body(out, compressed)
+    body = b"".join(out.chunks)
+    return MAGIC + bytes([VERSION]) + struct.pack("<I", zlib.crc32(body)) + body, out.rows()
+
+
+def measure(compressed: CompressedModel) -> tuple[int, tuple[Part, ...]]:
+    """Length of the file and of its parts, without the file: the weights are coded, to know how
+    long that is, and forgotten.
+    """
+    out = _Writer(keeps=False)
+    _write_body(out, compressed)
+    return sum(out.parts.values()), out.rows()
+
+
+def _write_body(out: _Writer, compressed: CompressedModel) -> None:
+    a = compressed.architecture
+    out.parts["file", "header"] = HEAD
     out.put("header", bytes([NETWORKS[a.network].id, DATASET_IDS[compressed.dataset]]))
     for value in (*a.shape, a.classes, len(a.hidden), *a.hidden):
         out.varint("header", value)
     for tensor in compressed.tensors:
         _write_tensor(out, tensor)
-    body = b"".join(out.chunks)
-    out.owner = "file"
-    head = MAGIC + bytes([VERSION]) + struct.pack("<I", zlib.crc32(body))
-    out.put("header", head)
-    return head + body, tuple(Part(layer, part, n) for (layer, part), n in out.parts.items())
 
 
 def dumps(compressed: CompressedModel) -> bytes:
@@ -168,15 +192,9 @@ def _write_tensor(out: _Writer, tensor: CompressedTensor) -> None:
         out.put("tables", bytes([KIND_IDS["raw"]]))
         out.put(content, tensor.values.astype("<f4").tobytes())
         return
-    if tensor.kind == "float":
-        assert tensor.values is not None
-        symbols, lows = float_symbols(tensor.values)
-    else:
-        assert tensor.symbols is not None
-        symbols, lows = tensor.symbols, np.zeros((0, 3), np.uint8)
     half = tensor.kind == "codebook" and tensor.table is not None and _is_half(tensor.table)
     out.put("tables", bytes([KIND_IDS[tensor.kind] | (0x80 if half else 0)]))
-    alphabet, indices, counts = np.unique(symbols, return_inverse=True, return_counts=True)
+    alphabet, counts, places = tensor.counted
     codes = entropy.frequency_codes(counts)
     _write_model(out, alphabet, codes)
     if tensor.table is not None:
@@ -186,10 +204,14 @@ def _write_tensor(out: _Writer, tensor: CompressedTensor) -> None:
             "codebook" if tensor.kind == "codebook" else "tables",
             tensor.table.astype("<f2" if half else "<f4").tobytes(),
         )
-    coded = entropy.encode(indices.reshape(-1), codes)
+    coded = entropy.encode(places, codes)
     out.varint("tables", len(coded) // 4)
     out.put(content, coded)
-    out.put(content, lows.tobytes())
+    out.put_later(content, tensor.rest_bytes, lambda: _rest(tensor))
+
+
+def _rest(tensor: CompressedTensor) -> bytes:
+    return b"" if tensor.kind != "float" else float_rest(tensor.values).tobytes()  # type: ignore[arg-type]
 
 
 def _is_half(table: np.ndarray) -> bool:

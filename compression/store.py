@@ -13,7 +13,7 @@ import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -140,12 +140,18 @@ class Store:
 
     def get(self, digest: str, split: str = "validation") -> Result | None:
         """The result of this recipe, if it is there and was scored on the split."""
-        if digest in self.zoo:
-            return self.zoo[digest].result
-        with self.engine.connect() as c:
-            text = c.execute(sa.select(_runs.c.result).where(_runs.c.digest == digest)).scalar()
-        result = _readable(text) if text else None
-        return result if result and result.accuracy(split) else None
+        return self.get_many([digest], split).get(digest)
+
+    def get_many(self, digests: Sequence[str], split: str = "validation") -> dict[str, Result]:
+        """The results of those of these recipes that are there and were scored on the split."""
+        found = {d: self.zoo[d].result for d in digests if d in self.zoo}
+        others = [d for d in digests if d not in found]
+        if others:
+            query = sa.select(_runs.c.result).where(_runs.c.digest.in_(others))
+            with self.engine.connect() as c:
+                rows = [_readable(text) for text in c.execute(query).scalars()]
+            found |= {r.digest: r for r in rows if r is not None and r.accuracy(split)}
+        return found
 
     def predictions(self, digest: str, split: str) -> np.ndarray | None:
         """Class answered for each image of the split, uint8 (N,), if the run was scored on it."""

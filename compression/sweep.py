@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from functools import lru_cache
 
 from .recipe import Recipe, Step
 
 CURVE_SPARSITIES = tuple(round(0.05 * i, 2) for i in range(20)) + (0.99,)
+CURVE_LEVELS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64, 96, 128, 192, 256)
 
 
 def replace_step(recipe: Recipe, place: int, step: Step) -> Recipe:
@@ -26,9 +29,37 @@ def sparsity_curve(recipe: Recipe, place: int, step: Step) -> list[tuple[float, 
     ]
 
 
+def levels_curve(recipe: Recipe, place: int, step: Step, knob: str) -> list[tuple[float, Recipe]]:
+    """(levels, recipe) at 21 numbers of levels, 2 to 256: the step stands at this place, this knob
+    of it says how many, and everything else stays.
+    """
+    return [(n, replace_step(recipe, place, step.changed(**{knob: n}))) for n in CURVE_LEVELS]
+
+
 def coarse_to_fine(n: int) -> list[int]:
     """0..n-1 in an order that shows a curve's shape early: the ends, every fourth point, every
     second, all.
     """
     order = [0, n - 1, *range(0, n, 4), *range(0, n, 2), *range(n)]
     return list(dict.fromkeys(i for i in order if 0 <= i < n))
+
+
+@lru_cache(maxsize=4096)
+def coordinates(recipe: Recipe) -> tuple[tuple[object, ...], tuple[float, ...]]:
+    """What a recipe says in words, and in numbers: recipes of the same words lie in one space.
+
+    Each number is a share of its knob's range (of the logarithm, where the range begins above 0).
+    """
+    words: list[object] = [recipe.model, recipe.dataset, recipe.width, recipe.seed]
+    numbers = []
+    for step in recipe.steps:
+        words.append(step.name)
+        for f in dataclasses.fields(step):
+            value, meta = getattr(step, f.name), f.metadata
+            if "options" in meta:
+                words.append(value)
+            elif meta["low"] > 0:
+                numbers.append(math.log(value) / math.log(meta["high"] / meta["low"]))
+            else:
+                numbers.append(value / meta["high"])
+    return tuple(words), tuple(numbers)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from .recipe import Step, choice, knob, register
 Loss = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
 ]  # (logits, labels, indices) -> scalar
+T = TypeVar("T")
 AUGMENT = ("none", "shift", "shift_flip")
 SHIFT = 2  # pixels at most, in each direction
 
@@ -41,14 +42,28 @@ class Report:
 
 @dataclass(frozen=True)
 class Context:
-    """All that a step may use: the data, one random generator made from the recipe's seed, and two
+    """All that a step may use: the data, one random generator made from the recipe's seed, and
     callbacks.
+
+    memory: what was found out about the network as it comes to this step, for when the same network
+    comes to a step again; None keeps nothing.
     """
 
     data: Dataset
     generator: torch.Generator
     report: Callable[[Report], None] = lambda report: None
     stopped: Callable[[], bool] = lambda: False
+    memory: dict[str, Any] | None = None
+
+    def once(self, name: str, find: Callable[[], T]) -> T:
+        """What `find()` gives, found once for this network. The name says all that it depends on
+        besides the network and the seed.
+        """
+        if self.memory is None:
+            return find()
+        if name not in self.memory:
+            self.memory[name] = find()
+        return self.memory[name]
 
 
 def hard_loss(logits: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:

@@ -13,14 +13,13 @@ from compression import figures
 from compression.jobs import Ask
 from compression.pareto import front
 from compression.pipeline import missing_training
-from compression.pruning import MagnitudePruning, RandomPruning
 from compression.recipe import Recipe
 from compression.result import Result
-from compression.sweep import coarse_to_fine, sparsity_curve
-from pages.parts import cached, controls, frame, panels, training
+from pages.parts import cached, controls, curves, frame, panels, training
 
 WAIT = 0.5  # seconds that the page waits for a figure before it draws without it
 TRAIL = 6
+CHOICE = 44  # pixels that the choice above the curve takes
 
 network, dataset = frame.begin()
 engine, owner, p = cached.engine(), cached.owner(), frame.colours()
@@ -54,68 +53,38 @@ with left:
 job = engine.look(recipe.digest, owner) if missing else None
 
 
-def curve_of(base: Recipe) -> tuple[list[tuple[float, Recipe]], list[tuple[float, Recipe]]]:
-    """The recipes along the prune ratio, by the chosen method and by chance; the levels stay as
-    they are.
-    """
-    place = next(
-        (i for i, s in enumerate(base.steps) if isinstance(s, MagnitudePruning | RandomPruning)),
-        None,
-    )
-    if place is None:
-        place = len(base.dense.steps) + len(setting.student_steps())
-        base = base.prefix(place).then(MagnitudePruning(), *base.steps[place:])
-    method = controls.PRUNINGS[setting.pruning][1]
-    chance = controls.PRUNINGS["random"][1]
-    own = sparsity_curve(base, place, method)
-    return own, [] if method == chance else sparsity_curve(base, place, chance)
-
-
 untuned = replace(setting, tune=0).recipe()
-curve, chance = curve_of(controls.untrained(untuned, missing_training(untuned, engine.store)))
+base = controls.untrained(untuned, missing_training(untuned, engine.store))
+with bottom[1].container(border=True, height="stretch"):
+    by_levels = frame.choice("Accuracy against", ["prune ratio", "levels"], "along") == "levels"
+    curve_place = st.container()
+curve = (curves.along_levels if by_levels else curves.along_sparsity)(setting, base)
 now = Ask(shown, split)
-order = coarse_to_fine(len(curve))
-wanted = [
-    now,
-    *(Ask(curve[i][1], split) for i in order),
-    *(Ask(chance[i][1], split) for i in order if chance),
-]
+wanted = [now, *(Ask(r, split) for r in curve.recipes)]
 engine.want(owner, wanted)
-result = engine.wait(now, WAIT if engine.ready else 0.05)
+found = engine.wait(now, WAIT if engine.ready else 0.05)
 failure = engine.failure(now)
+drawn = engine.progress(wanted)  # what happens from here on must redraw the page
+result = found if isinstance(found, Result) else None
 
 
-def still_missing() -> int:
-    return sum(engine.result(a) is None and not engine.failure(a) for a in wanted)
+def known(points: curves.Points) -> tuple[list[float], list[figures.Spot]]:
+    """What is known of a line: the knob's values, and their spots."""
+    there = [(x, engine.known(Ask(r, split))) for x, r in points]
+    pairs = [(x, figures.spot(f, split)) for x, f in there if f is not None]
+    return [x for x, _ in pairs], [s for _, s in pairs]
 
 
-pending = still_missing()
+own_xs, own = known(curve.own)
+reference_xs, reference = known(curve.reference)
+here = figures.spot(found, split) if found else None
 
-
-def known(points: list[tuple[float, Recipe]]) -> list[tuple[float, Result]]:
-    found = [(x, engine.result(Ask(r, split))) for x, r in points]
-    return [(x, r) for x, r in found if r is not None]
-
-
-own, by_chance = known(curve), known(chance)
-
-trail: list[str] = st.session_state.setdefault("trail", [])
-if result is not None and (not trail or trail[-1] != shown.digest):
-    seen: dict[str, Result] = st.session_state.setdefault("trail_results", {})
-    trail.append(shown.digest)
-    seen[shown.digest] = result
-    for old in trail[: -TRAIL - 1]:
-        seen.pop(old, None)
-    del trail[: -TRAIL - 1]
-
-
-def spots(results: list[tuple[float, Result]]) -> list[figures.Spot]:
-    return [figures.spot(r, split) for _, r in results]
-
-
-def last_moves() -> list[figures.Spot]:
-    before = [st.session_state["trail_results"][d] for d in trail if d != shown.digest]
-    return [figures.spot(r, split) for r in before if r.recipe.dense == recipe.dense]
+trail: dict[str, tuple[Recipe, figures.Spot]] = st.session_state.setdefault("trail", {})
+if here is not None and not here.estimated:
+    trail.pop(shown.digest, None)
+    trail[shown.digest] = recipe.dense, here
+    for old in list(trail)[: -TRAIL - 1]:
+        del trail[old]
 
 
 def hero(dense: Result) -> figures.Hero:
@@ -126,22 +95,26 @@ def hero(dense: Result) -> figures.Hero:
     ]
     of_all = [figures.spot(r, split) for r in stored]
     best = [of_all[i] for i in front([(s.bytes, s.accuracy) for s in of_all])]
-    words = controls.PRUNINGS[setting.pruning][0].lower()
-    levels = f"<br>with {setting.levels} levels" if setting.levels else ""
+    along = "levels, " + controls.QUANTIZERS[setting.quantizer][0].lower()
+    if not by_levels:
+        along = "prune ratio, " + controls.PRUNINGS[setting.pruning][0].lower()
+        along += f"<br>with {setting.levels} levels" if setting.levels else ""
     return figures.Hero(
         shown.family,
         figures.spot(dense, split),
         dense.baseline.fp32_bytes,
-        figures.spot(result, split) if result else None,
-        last_moves(),
-        spots(own),
-        spots(by_chance),
+        here,
+        [s for d, (of, s) in trail.items() if d != shown.digest and of == recipe.dense],
+        own,
+        reference,
         best,
-        f"prune ratio, {words}{levels}",
+        along,
+        f"{curve.reference_name}<br>{'levels' if by_levels else 'pruning'}",
+        "quantized" if by_levels else "pruned",
     )
 
 
-title.title(panels.headline(shown, result, split), width="content", anchor=False)
+title.title(panels.headline(shown, found, split), width="content", anchor=False)
 with export.popover("Export", icon=":material/download:", type="tertiary", disabled=result is None):
     name = f"{network}-{dataset}-{shown.digest}"
     st.caption(
@@ -176,12 +149,12 @@ with export.popover("Export", icon=":material/download:", type="tertiary", disab
 with card_row:
     if failure:
         st.error(f"This setting could not be measured: {failure}", icon=":material/error:")
-    panels.cards(result, split)
+    panels.cards(found, split)
 
 with start_here:
     training.button(recipe, missing, engine, owner)
 with formula:
-    st.markdown(panels.formulas(shown, result))
+    st.markdown(panels.formulas(shown, found))
 
 with right:
     dense = engine.result(Ask(recipe.dense, split))
@@ -191,65 +164,68 @@ with right:
         frame.chart(
             figures.draw_hero(hero(dense), p, HERO),
             "hero",
-            f"Accuracy against file size: {panels.headline(shown, result, split)}",
+            f"Accuracy against file size: {panels.headline(shown, found, split)}",
         )
 
 with bottom[0].container(border=True, height="stretch"):
-    if result is None:
+    if found is None:
         st.caption("Where the bytes went: measuring")
     elif bytes_by == "layer":
         frame.chart(
-            figures.draw_layer_bytes(figures.layer_bytes(result), p, SMALL),
+            figures.draw_layer_bytes(figures.layer_bytes(found), p, SMALL),
             "bytes",
             "Bytes of the file by layer and part",
         )
     else:
         frame.chart(
-            figures.draw_waterfall(figures.waterfall(result), p, SMALL),
+            figures.draw_waterfall(figures.waterfall(found), p, SMALL),
             "bytes",
             "Bytes that each step took away",
         )
 
-with bottom[1].container(border=True, height="stretch"):
+with curve_place:
     if job is not None and job.live:
         frame.chart(
-            figures.draw_losses(job.history, training.epochs(recipe, missing), p, SMALL),
+            figures.draw_losses(job.history, training.epochs(recipe, missing), p, SMALL - CHOICE),
             "losses",
             "Loss and accuracy by epoch",
         )
-    elif dense is not None:
-        accuracy = result.accuracy(split) if result else None
+    else:
+        at = setting.levels if by_levels else 100 * setting.sparsity
+        scale = 1 if by_levels else 100
         data = figures.Curve(
-            [100 * x for x, _ in own],
-            [s.accuracy for s in spots(own)],
-            [100 * x for x, _ in by_chance],
-            [s.accuracy for s in spots(by_chance)],
-            100 * setting.sparsity,
-            100 * accuracy.value if accuracy else None,
-            100 * dense.accuracy(split).value,  # type: ignore[union-attr]
+            [scale * x for x in own_xs],
+            own,
+            [scale * x for x in reference_xs],
+            reference,
+            curve.reference_name,
+            at,
+            here,
+            by_levels,
         )
         frame.chart(
-            figures.draw_curve(data, p, SMALL),
+            figures.draw_curve(data, p, SMALL - CHOICE),
             "curve",
-            "Accuracy against prune ratio, with random pruning as reference",
+            f"Accuracy against {'levels' if by_levels else 'prune ratio'}, with a reference",
         )
 
 with bottom[2].container(border=True, height="stretch"):
-    if result is None:
+    if found is None:
         st.caption("Four sizes: measuring")
     else:
         frame.chart(
-            figures.draw_sizes(figures.four_sizes(result), p, SMALL),
+            figures.draw_sizes(figures.four_sizes(found), p, SMALL),
             "sizes",
-            panels.sizes_text(result),
+            panels.sizes_text(found),
         )
 
 
 def watch() -> None:
-    """Redraw the page when a figure that it waits for has come, or its job has moved."""
+    """Redraw the page when what it shows has become better known, or its job has moved."""
     engine.want(owner, wanted)
-    if still_missing() != pending or training.states([recipe], engine, owner) != job_drawn:
+    if engine.progress(wanted) != drawn or training.states([recipe], engine, owner) != job_drawn:
         st.rerun(scope="app")
 
 
-st.fragment(watch, run_every=0.7 if pending or training.any_live(job_drawn) else None)()
+busy = training.any_live(job_drawn) or not engine.settled(wanted)
+st.fragment(watch, run_every=cached.tick() if busy else None)()

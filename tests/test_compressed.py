@@ -16,7 +16,8 @@ from compression.compressed import (
     CompressedTensor,
     compress,
     decompress,
-    float_symbols,
+    float_rest,
+    float_tops,
     join_float,
 )
 from compression.models import Architecture, build, tensor_shapes
@@ -71,14 +72,14 @@ any_bits = arrays.arrays(np.uint32, st.integers(1, 50), elements=st.integers(0, 
 @given(any_bits)
 def test_floats_come_back_bit_for_bit_whatever_they_are(raw):
     values = raw.view(np.float32)
-    tops, lows = float_symbols(values)
+    tops, lows = float_tops(values), float_rest(values)
     assert join_float(tops, lows).tobytes() == values.tobytes()
     assert 0 <= tops.min() and tops.max() <= ZERO and len(lows) == (tops != ZERO).sum()
 
 
 def test_only_plus_zero_is_the_symbol_zero():
     values = np.array([0.0, -0.0, np.nan, np.inf, 1e-45, 1.0], np.float32)
-    tops, lows = float_symbols(values)
+    tops, lows = float_tops(values), float_rest(values)
     assert (tops == ZERO).tolist() == [True, False, False, False, False, False]
     assert join_float(tops, lows).tobytes() == values.tobytes()
 

@@ -9,12 +9,15 @@ import torch
 from safetensors.torch import load
 from torch.utils.flop_counter import FlopCounterMode
 
-from compression.cost import count, framework_file, output_places, zip_size
-from compression.models import architecture_for, build
+from compression import cost
+from compression.compressed import compress
+from compression.cost import Counts, framework_file, output_places, zip_size
+from compression.models import Chain, architecture_for, build, effective_state
 from compression.recipe import kept
 
 from .helpers import applied, bits_of, nonzero
 
+MANY = ["magnitude_pruning:sparsity=0.6", "codebook_quantization:levels=5"]
 ON_PAPER = {  # MNIST: params, weights, MACs
     "lenet_300_100": (266_610, 266_200, 784 * 300 + 300 * 100 + 100 * 10),
     "lenet5": (
@@ -28,6 +31,13 @@ ON_PAPER = {  # MNIST: params, weights, MACs
         28 * 28 * 32 * 9 + 14 * 14 * 64 * 32 * 9 + 3_136 * 100 + 100 * 10,
     ),
 }
+
+
+def count(network: Chain) -> Counts:
+    """Counts of a network whose zeros torch has counted."""
+    state = effective_state(network)
+    zeros = {name: int(torch.count_nonzero(value)) for name, value in state.items()}
+    return cost.count(network.architecture, zeros)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +71,7 @@ def test_params_are_those_of_the_network_and_of_its_student():
 def test_zeros_are_counted_once_for_each_place_they_are_used_at(trained, context):
     network = applied(trained("net"), context, "magnitude_pruning:sparsity=0.9")
     counts = count(network)
-    places = output_places(network)
+    places = output_places(network.architecture)
     assert places == {"conv1": 64, "conv2": 16, "fc1": 1, "fc2": 1}
     assert counts.nonzero_weights == nonzero(network) == kept(counts.weights, 0.9)
     expected = sum(
@@ -80,10 +90,22 @@ def test_masks_and_levels_are_not_counted_as_params(dense, trained, context):
     assert count(dense).params == before.params and count(dense).weights == before.weights
 
 
-def test_counting_leaves_no_mark(dense):
-    before = bits_of(dense)
-    count(dense)
-    assert not any(m._forward_hooks for m in dense.modules()) and bits_of(dense) == before
+@pytest.mark.parametrize(
+    "steps", [[], ["magnitude_pruning:sparsity=0.9"], MANY, ["fixed_point_quantization:Q=4"]]
+)
+def test_zeros_are_those_of_the_compressed_tensors(trained, context, steps):
+    network = applied(trained("net"), context, *steps)
+    tensors = compress(network, "digits").tensors
+    state = effective_state(network)
+    assert {t.name: t.nonzero for t in tensors} == {
+        name: int(torch.count_nonzero(value)) for name, value in state.items()
+    }
+
+
+@pytest.mark.parametrize("model", list(ON_PAPER))
+def test_the_fp32_file_has_one_length_per_architecture(model):
+    network = build(architecture_for(model, "mnist", 0.3), seed=3)
+    assert cost.framework_bytes(network.architecture) == len(framework_file(network))
 
 
 # files

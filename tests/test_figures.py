@@ -4,6 +4,7 @@ import json
 import math
 from itertools import product
 
+import plotly.graph_objects as go
 import pytest
 
 from compression import figures, units
@@ -35,8 +36,8 @@ HEIGHT = 300
 
 
 def traces(figure) -> dict[str, object]:
-    """Traces of a figure by name; drawing it to JSON is what the browser gets."""
-    json.loads(figure.to_json())
+    """Traces of a figure by name, all of its properties checked by plotly, which drawing skips."""
+    figure = go.Figure(json.loads(figure.to_json()))
     assert figure.layout.height == HEIGHT
     return {t.name: t for t in figure.data}
 
@@ -244,16 +245,33 @@ def test_the_size_axis_holds_every_size_and_names_its_units(size):
 
 
 @THEMES
+@pytest.mark.parametrize("by_levels", [False, True])
 @pytest.mark.parametrize(
     "n, random, at", [(0, 0, None), (1, 0, 95.0), (21, 21, 95.0), (5, 9, None)]
 )
-def test_the_curve_is_drawn_with_much_and_with_little(p, n, random, at):
-    xs = [5.0 * i for i in range(n)]
-    others = [5.0 * i for i in range(random)]
-    d = Curve(xs, [97 - x / 5 for x in xs], others, [97 - 0.9 * x for x in others], 60.0, at, 97.0)
+def test_the_curve_is_drawn_with_much_and_with_little(p, n, random, at, by_levels):
+    xs, others = ([2.0 + 5 * i for i in range(k)] for k in (n, random))
+    here = Spot(8_000, at, at, at) if at else None
+    d = Curve(xs, spots(n), others, spots(random, top=80.0), "chance", 60.0, here, by_levels)
     found = traces(figures.draw_curve(d, p, HEIGHT))
-    assert list(found["this method"].x) == xs and list(found["random"].x) == others
+    assert list(found["this method"].x) == xs and list(found["chance"].x) == others
     assert ("this setting" in found) is (at is not None)
+
+
+@THEMES
+def test_estimates_are_drawn_open_and_wide(p):
+    estimated = [s._replace(estimated=i % 2 == 0) for i, s in enumerate(spots(4))]
+    here = Spot(8_000, 96.0, 90.0, 99.0, "here", estimated=True)
+    d = hero()._replace(curve=estimated, point=here)
+    found = traces(figures.draw_hero(d, p, HEIGHT))
+    assert list(found["this method"].marker.symbol) == ["circle-open", "circle"] * 2
+    exact = traces(figures.draw_hero(hero(), p, HEIGHT))["this setting"]
+    assert found["this setting"].marker.symbol == ("circle-open",) != exact.marker.symbol
+    assert found["this setting"].error_y.thickness > exact.error_y.thickness
+    assert "≈ 96.0 %" in texts(figures.draw_hero(d, p, HEIGHT))
+    curve = Curve([1.0, 2.0, 3.0, 4.0], estimated, [], [], "random", 3.0, here)
+    small = traces(figures.draw_curve(curve, p, HEIGHT))
+    assert list(small["this method"].marker.symbol) == ["circle-open", "circle"] * 2
 
 
 # training

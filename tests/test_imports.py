@@ -19,7 +19,8 @@ ORDER = [
     "recipe units",
     "result pareto sweep",
     "data store figures",
-    "models",
+    "models estimates",
+    "inference",
     "evaluation cost",
     "training",
     "pruning quantization distillation baselines",
@@ -27,6 +28,7 @@ ORDER = [
     "compressed checkpoint",
     "storage",
     "pipeline",
+    "live",
     "jobs",
     "__main__",
 ]

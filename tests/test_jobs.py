@@ -1,5 +1,6 @@
 """The two lanes, on real workers in processes of their own."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -9,8 +10,10 @@ import pytest
 
 from compression.baselines import baseline
 from compression.errors import JobError
-from compression.jobs import LOOKING, Ask, DaskEngine, InlineEngine, Job
+from compression.jobs import Ask, DaskEngine, InlineEngine, Job
+from compression.jobs.engine import LOOKING
 from compression.recipe import Recipe, parse_step
+from compression.result import Preview, Result
 from compression.settings import Settings
 from compression.store import Store
 
@@ -24,6 +27,14 @@ def pruned(sparsity: float, *more: str) -> Recipe:
 
 def tuned(sparsity: float, epochs: int = 1) -> Recipe:
     return pruned(sparsity, f"fine_tune:epochs={epochs}")
+
+
+def stored(engine: DaskEngine, ask: Ask, seconds: float = 30) -> Result:
+    """The result, when it is there."""
+    until(lambda: engine.result(ask) is not None, seconds)
+    found = engine.result(ask)
+    assert found is not None
+    return found
 
 
 def until(true: Callable[[], object], seconds: float = 30) -> None:
@@ -60,9 +71,30 @@ def engine(tmp_path_factory):
 def test_the_live_lane_answers_and_the_store_keeps_the_answer(engine):
     ask = Ask(pruned(0.5))
     engine.want("anna", [ask])
-    result = engine.wait(ask, 30)
-    assert result is not None and result.recipe == ask.recipe and result.test is None
-    assert engine.store.get(ask.recipe.digest) is not None
+    seen = engine.wait(ask, 30)
+    assert seen is not None and seen.recipe == ask.recipe
+    result = stored(engine, ask)
+    assert result.recipe == ask.recipe and result.test is None
+    assert engine.store.get(ask.recipe.digest) == result
+    assert seen.cost.bytes == result.cost.bytes
+
+
+def test_a_preview_tightens_until_it_is_the_stored_result(engine):
+    ask = Ask(baseline("net", "mnist").then(parse_step("magnitude_pruning:sparsity=0.93")))
+    seen: list[Preview] = []
+    engine.want("anna", [ask])
+    while engine.result(ask) is None:
+        found = engine.wait(ask, 30)
+        if isinstance(found, Preview) and (not seen or found is not seen[-1]):
+            seen.append(found)
+        time.sleep(0.002)
+    assert seen and [p.estimate.seen for p in seen] == sorted(p.estimate.seen for p in seen)
+    result = engine.known(ask)
+    assert isinstance(result, Result) and ask.key not in engine._previews
+    for p in seen:
+        assert p.estimate.seen >= 250 and (p.score is None) == (not p.estimate.exact)
+        assert p.cost == dataclasses.replace(result.cost, zip_bytes=None)
+    assert seen[-1].score in (None, result.validation)
 
 
 def test_the_live_lane_does_not_train(engine):
@@ -79,6 +111,7 @@ def test_a_setting_that_the_hand_has_left_is_not_computed(engine):
     engine.want("anna", [now])
     assert engine.wait(now, 30) is not None
     time.sleep(0.3)
+    assert sum(engine.known(a) is not None for a in left) < len(left)
     assert sum(engine.result(a) is not None for a in left) <= 2
 
 
@@ -89,8 +122,33 @@ def test_people_take_turns(engine):
     modest = Ask(pruned(0.92))
     engine.want("greedy", greedy)
     engine.want("modest", [modest])
-    assert engine.wait(modest, 30) is not None
+    assert stored(engine, modest) is not None
     assert sum(engine.result(a) is not None for a in greedy) <= 4
+
+
+def test_who_waits_for_a_figure_comes_before_who_waits_for_curves(engine):
+    engine.want("curves", [Ask(pruned(0.2 + s / 100)) for s in range(60)])
+    for i in range(5):
+        ask = Ask(pruned(0.9 + i / 100, "uniform_quantization:levels=9"))
+        engine.want("hand", [ask])
+        assert engine.wait(ask, 5) is not None
+
+
+def test_thirty_people_with_one_link_cause_one_computation(engine, monkeypatch):
+    calls: list[tuple[str, str]] = []
+    submit = engine._client.submit
+
+    def counted(function, tasks, *more, **options):
+        calls.extend((ask.key, goal) for ask, goal in tasks)
+        return submit(function, tasks, *more, **options)
+
+    monkeypatch.setattr(engine._client, "submit", counted)
+    ask = Ask(pruned(0.77, "codebook_quantization:levels=11"))
+    for i in range(30):
+        engine.want(f"student {i}", [ask])
+    stored(engine, ask)
+    engine.want("student 31", [ask])
+    assert len([key for key, _ in calls if key == ask.key]) <= 5, "three goals, two asked for again"
 
 
 def test_fifty_clicks_start_one_job_and_all_see_it_end(engine):
@@ -187,7 +245,7 @@ def test_file_of_a_live_setting_is_the_one_that_was_measured(engine):
 
     ask = Ask(pruned(0.5))
     engine.want("anna", [ask])
-    result = engine.wait(ask, 30)
+    result = stored(engine, ask)
     data = engine.file(ask.recipe)
     assert len(data) == result.cost.bytes and file_digest(data) == result.file_digest
 

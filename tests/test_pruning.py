@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch.nn.utils import prune as oracle
 
 from compression.models import build, prunable_layers
-from compression.pruning import apply_mask, keep_k_largest, mask_k_largest, mask_k_random
-from compression.recipe import kept
+from compression.pruning import apply_mask, keep_k_largest, mask_k_largest, random_scores, ranks
+from compression.recipe import kept, parse_step
+from compression.training import Context
 
 from .helpers import applied, bits_of, nonzero, weights
 
@@ -78,16 +79,44 @@ def test_the_scopes_keep_the_share_of_all_or_of_each_layer(trained, context, ste
         assert int((W != 0).sum()) == kept(W.numel(), sparsity)
 
 
+@given(NUMBERS)
+def test_ranks_below_k_are_the_mask_of_the_k_largest(numbers):
+    W = torch.tensor(numbers)
+    places = ranks(W)
+    assert sorted(places.tolist()) == list(range(len(numbers)))
+    for K in range(len(numbers) + 1):
+        assert torch.equal(places < K, mask_k_largest(W, K))
+
+
+@pytest.mark.parametrize("step", ["magnitude_pruning", "random_pruning"])
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_one_sort_serves_every_sparsity(trained, digits, step, scope):
+    memory: dict = {}
+    for sparsity in (0.3, 0.9, 0.31):
+        apart, together = (
+            parse_step(f"{step}:sparsity={sparsity},scope={scope}").apply(
+                trained(), Context(digits, torch.Generator().manual_seed(5), memory=kept_there)
+            )
+            for kept_there in (None, memory)
+        )
+        assert bits_of(apart) == bits_of(together)
+    assert len(memory) == 1
+
+
+def by_chance(W: torch.Tensor, K: int, seed: int) -> torch.Tensor:
+    return mask_k_largest(random_scores(W, torch.Generator().manual_seed(seed)), K)
+
+
 def test_random_pruning_repeats_itself_by_its_seed(dense):
     W = next(iter(weights(dense).values()))
-    masks = [mask_k_random(W, 500, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    masks = [by_chance(W, 500, s) for s in (1, 1, 2)]
     assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
     assert [int(m.sum()) for m in masks] == [500] * 3
 
 
 def test_random_pruning_takes_what_is_zero_first():
     W = torch.tensor([0.0, 1, 0, 2, 3, 0])
-    mask = mask_k_random(W, 3, torch.Generator().manual_seed(0))
+    mask = by_chance(W, 3, 0)
     assert mask.tolist() == [False, True, False, True, True, False]
 
 
@@ -160,7 +189,7 @@ def test_pruned_weights_get_no_gradient():
 
 def test_random_pruning_does_not_look_at_the_size_of_a_weight(seed):
     W = torch.linspace(0.001, 1, 10_000)
-    chosen = W[mask_k_random(W, 5_000, torch.Generator().manual_seed(seed))]
+    chosen = W[by_chance(W, 5_000, seed)]
     assert abs(float(chosen.mean()) - 0.5) < 0.02
 
 

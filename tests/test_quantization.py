@@ -12,6 +12,7 @@ from compression.models import attachments, prunable_layers
 from compression.quantization import (
     Codebook,
     FixedPoint,
+    Ordered,
     dequantize,
     k_means,
     quantize,
@@ -99,7 +100,7 @@ def test_a_step_per_channel_is_no_worse_than_one_for_all():
 @pytest.mark.parametrize("levels", [2, 5, 16])
 def test_k_means_is_no_worse_than_scikit_learn(seed, levels):
     w = np.random.default_rng(seed).laplace(0, 0.1, 3_000).astype(np.float32)
-    values, offsets = k_means(w, levels)
+    values, offsets = k_means(Ordered.of(w), levels)
     ours = float(((values[np.argmin(np.abs(w[:, None] - values), 1)] - w) ** 2).sum())
     theirs = KMeans(levels, n_init=5, random_state=seed).fit(w[:, None]).inertia_
     assert ours <= 1.01 * theirs and not offsets.any()
@@ -114,7 +115,7 @@ def test_a_codebook_has_at_most_so_many_values_and_float16_holds_them(dense, con
 
 @pytest.mark.parametrize("w", [[], [0.5], [0.5, 0.5, 0.5], [0.25, -0.25]])
 def test_k_means_takes_few_and_equal_weights(w):
-    values, offsets = k_means(np.array(w, np.float32), 8)
+    values, offsets = k_means(Ordered.of(np.array(w, np.float32)), 8)
     assert sorted(set(w)) == values.tolist() and len(offsets) == max(0, len(values) - 1)
 
 
@@ -268,13 +269,13 @@ def test_the_gradient_of_a_grid_is_the_identity(seed, scheme):
 
 
 def test_k_means_by_hand():
-    values, _ = k_means(np.array([1.0, 2.0, 3.0, 9.0, 11.0], np.float32), 2)
+    values, _ = k_means(Ordered.of(np.array([1.0, 2.0, 3.0, 9.0, 11.0], np.float32)), 2)
     assert values.tolist() == [2.0, 10.0]
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 16, 256])
 def test_the_values_of_k_means_ascend_and_float16_holds_them(seed, levels):
-    values, offsets = k_means(some_weights(seed, 3_000).flatten().numpy(), levels)
+    values, offsets = k_means(Ordered.of(some_weights(seed, 3_000)), levels)
     assert 1 <= len(values) <= levels and len(offsets) == len(values) - 1
     assert np.array_equal(values.astype(np.float16).astype(np.float32), values)
     assert (np.diff(values) >= 0).all()
@@ -291,7 +292,7 @@ def test_a_weight_takes_the_nearest_value_of_its_codebook(dense, context):
 def test_the_gradient_of_a_large_codebook_is_that_of_plain_indexing(seed):
     W = some_weights(seed, 30, 20)
     W[0] = 0
-    values, offsets = k_means(W[W != 0].numpy(), 8)
+    values, offsets = k_means(Ordered.of(W), 8)
     book = Codebook(torch.from_numpy(values), torch.from_numpy(offsets))
     given_, ours = some_weights(seed + 1, 30, 20), W.clone().requires_grad_()
     (book(ours) * given_).sum().backward()

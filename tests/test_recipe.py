@@ -360,7 +360,7 @@ def test_a_new_version_of_a_step_gives_its_recipes_a_new_digest(monkeypatch):
 
 
 def test_a_digest_is_the_same_in_every_process_and_release():
-    assert Recipe("net", "digits", (PRUNE, SHARE), seed=7).digest == "12cb5bf42d31de3b"
+    assert Recipe("net", "digits", (PRUNE, SHARE), seed=7).digest == "aac9c7f4a87dd428"
 
 
 def test_a_digest_is_of_16_hexadecimal_digits():

@@ -9,25 +9,25 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from .. import units
-from ..result import Result
-from .look import DASH, Palette, blank, percent_axis, put_label, rgba, size_axis, y_window
+from ..result import Preview, Result
+from .look import DASH, Drawing, Palette, blank, percent_axis, put_label, rgba, size_axis, y_window
 
 
 class Spot(NamedTuple):
-    """One measured network. accuracy, low, high: percent."""
+    """One network. accuracy, low, high: percent; estimated: not all images are seen yet."""
 
     bytes: int
     accuracy: float
     low: float
     high: float
     text: str = ""
+    estimated: bool = False
 
 
 class Hero(NamedTuple):
     """point: the setting of the moment, None while it is computed; trail: settings before it,
-    oldest first;
-    curve, random: along the prune ratio; front: of all stored runs of this network; names: of curve
-    and random.
+    oldest first; curve, random: along a slider, by this method and by its reference; front: of all
+    stored runs of this network; names: of curve and random.
     """
 
     family: str
@@ -39,13 +39,23 @@ class Hero(NamedTuple):
     random: list[Spot]
     front: list[Spot]
     curve_name: str
+    random_name: str = "random<br>pruning"
+    curve_family: str = "pruned"
 
 
-def spot(result: Result, split: str) -> Spot:
-    """A result as a point of a plot."""
-    accuracy = result.accuracy(split) or result.validation
-    m = accuracy.metric
-    return Spot(result.cost.bytes, 100 * m.value, 100 * m.low, 100 * m.high, result.recipe.label)
+def spot(found: Result | Preview, split: str) -> Spot:
+    """A result, or what is known of it so far, as a point of a plot."""
+    if isinstance(found, Preview):
+        m, estimated = found.metric, not found.estimate.exact
+    else:
+        m, estimated = (found.accuracy(split) or found.validation).metric, False
+    values = 100 * m.value, 100 * m.low, 100 * m.high
+    return Spot(found.cost.bytes, *values, found.recipe.label, estimated)
+
+
+def _symbols(spots: Sequence[Spot], symbol: str = "circle") -> list[str]:
+    """Marker of each spot: open where it is an estimate."""
+    return [f"{symbol}-open" if s.estimated else symbol for s in spots]
 
 
 def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
@@ -71,20 +81,25 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
             **style,
         )
 
-    pruned, violet, grey = p.marks["pruned"], p.marks["combined"], p.marks["dense"]
+    color, violet, grey = p.marks[d.curve_family], p.marks["combined"], p.marks["dense"]
     if len(d.curve) > 1:
         xs = [s.bytes for s in d.curve]
         figure.add_scatter(
             x=xs + xs[::-1],
             y=[s.high for s in d.curve] + [s.low for s in d.curve][::-1],
             fill="toself",
-            fillcolor=rgba(pruned, 0.13),
-            line_width=0,
+            fillcolor=rgba(color, 0.13),
+            line=dict(width=0),
             hoverinfo="skip",
             mode="lines",
             name="interval",
         )
-    line(d.random, "random pruning", mode="lines", line=dict(color=grey, width=1.6, dash=DASH))
+    line(
+        d.random,
+        d.random_name.replace("<br>", " "),
+        mode="lines",
+        line=dict(color=grey, width=1.6, dash=DASH),
+    )
     line(
         d.front,
         "front of all runs",
@@ -96,8 +111,8 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
         d.curve,
         d.curve_name,
         mode="lines+markers",
-        line=dict(color=pruned, width=3),
-        marker=dict(size=7, color=pruned),
+        line=dict(color=color, width=3),
+        marker=dict(size=7, color=color, symbol=_symbols(d.curve)),
     )
     n = len(d.trail)
     if n:
@@ -131,15 +146,20 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
             text=[s.text],
             hovertemplate=hover,
             name="this setting",
-            marker=dict(size=17, color=violet, line=dict(color=p.ground, width=2.5)),
+            marker=dict(
+                size=17,
+                color=violet,
+                symbol=_symbols([s]),
+                line=dict(color=violet if s.estimated else p.ground, width=2.5),
+            ),
             error_y=dict(
                 type="data",
                 symmetric=False,
                 array=[s.high - s.accuracy],
                 arrayminus=[s.accuracy - s.low],
-                color=violet,
-                thickness=2,
-                width=5,
+                color=rgba(violet, 0.45) if s.estimated else violet,
+                thickness=7 if s.estimated else 2,
+                width=0 if s.estimated else 5,
             ),
         )
         at_left = math.log(s.bytes / left) < 0.35 * math.log(right / left)
@@ -153,7 +173,7 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
             p,
             math.log10(s.bytes),
             s.accuracy,
-            f"<b>{units.size(s.bytes)}, {s.accuracy:.1f} %</b>",
+            f"<b>{units.size(s.bytes)}, {'≈ ' * s.estimated}{s.accuracy:.1f} %</b>",
             p.words["combined"],
             font=dict(size=16, color=p.words["combined"]),
             bgcolor="rgba(0,0,0,0)",
@@ -172,11 +192,11 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
     )
     _curve_labels(figure, p, d, low, high, narrow)
     figure.update_layout(xaxis=size_axis(left, right), yaxis=percent_axis(low, high, step))
-    return figure
+    return figure.figure()
 
 
 def _curve_labels(
-    figure: go.Figure, p: Palette, d: Hero, low: float, high: float, narrow: bool
+    figure: Drawing, p: Palette, d: Hero, low: float, high: float, narrow: bool
 ) -> None:
     """Names beside the curves, each far from the label of the point and from the others."""
     taken = [d.point.accuracy] if d.point else []
@@ -192,8 +212,8 @@ def _curve_labels(
         return found
 
     names = [
-        (d.curve, d.curve_name, "pruned", "left", 0.25),
-        (d.random, "random<br>pruning", "dense", "left", 0.45),
+        (d.curve, d.curve_name, d.curve_family, "left", 0.25),
+        (d.random, d.random_name, "dense", "left", 0.45),
         (
             _apart(d.front, d.curve) if narrow else [],
             "front of<br>all runs",
@@ -224,61 +244,66 @@ def _apart(spots: Sequence[Spot], others: Sequence[Spot]) -> list[Spot]:
 
 
 class Curve(NamedTuple):
-    """Accuracy in percent against a knob in percent.
+    """Accuracy against one knob. xs: its values; here: its value now, None: off.
 
-    here: the knob's value now; at: its accuracy, if known.
+    own, reference: what is known of this method and of what it is compared with; at: this setting,
+    if known; dense: percent; by_levels: the knob is the number of levels, else the prune ratio.
     """
 
     xs: list[float]
-    ys: list[float]
-    random_xs: list[float]
-    random_ys: list[float]
-    here: float
-    at: float | None
-    dense: float
+    own: list[Spot]
+    reference_xs: list[float]
+    reference: list[Spot]
+    reference_name: str
+    here: float | None
+    at: Spot | None
+    by_levels: bool = False
 
 
 def draw_curve(d: Curve, p: Palette, height: int) -> go.Figure:
-    """Accuracy against the prune ratio."""
-    figure = blank(p, height, "Accuracy against prune ratio", l=40, b=28)
-    grey, pruned, violet = p.marks["dense"], p.marks["pruned"], p.marks["combined"]
-    hover = "%{x:.0f} % zeros, %{y:.2f} %<extra></extra>"
-    figure.add_scatter(
-        x=d.random_xs,
-        y=d.random_ys,
-        mode="lines",
-        line=dict(color=grey, width=1.6, dash=DASH),
-        hovertemplate=hover,
-        name="random",
-    )
-    figure.add_scatter(
-        x=d.xs,
-        y=d.ys,
-        mode="lines+markers",
-        line=dict(color=pruned, width=2.4),
-        marker=dict(size=6),
-        hovertemplate=hover,
-        name="this method",
-    )
-    figure.add_vline(x=d.here, line=dict(color=violet, width=1.6, dash="2px,3px"))
-    if d.at is not None:
+    """Accuracy against the prune ratio, or against the number of levels on a logarithmic axis."""
+    figure = blank(p, height, "", l=40, b=28)
+    grey, violet = p.marks["dense"], p.marks["combined"]
+    color = p.marks["quantized" if d.by_levels else "pruned"]
+    what = "%{x:.0f} levels" if d.by_levels else "%{x:.0f} % zeros"
+    hover = f"{what}, %{{text}}%{{y:.2f}} %<extra></extra>"
+
+    def line(xs: list[float], spots: list[Spot], name: str, **style: object) -> None:
         figure.add_scatter(
-            x=[d.here],
-            y=[d.at],
-            mode="markers",
+            x=xs,
+            y=[s.accuracy for s in spots],
+            text=["≈ " * s.estimated for s in spots],
             hovertemplate=hover,
-            name="this setting",
-            marker=dict(size=12, color=violet, line=dict(color=p.ground, width=2)),
+            name=name,
+            **style,
         )
-    inside = [(x, y) for x, y in zip(d.random_xs, d.random_ys, strict=True) if 30 < y < 75]
-    if inside:
-        put_label(figure, p, *inside[0], "random", p.words["dense"], xanchor="right", xshift=-8)
-    figure.update_layout(
-        xaxis=dict(
-            range=[-3, 103],
-            tickvals=[0, 25, 50, 75, 100],
-            ticktext=["0", "25", "50", "75", "100 %"],
-        ),
-        yaxis=percent_axis(0, 106, 50),
-    )
-    return figure
+
+    dashed = dict(color=grey, width=1.6, dash=DASH)
+    line(d.reference_xs, d.reference, d.reference_name, mode="lines", line=dashed)
+    marker = dict(size=6, symbol=_symbols(d.own))
+    solid = dict(color=color, width=2.4)
+    line(d.xs, d.own, "this method", mode="lines+markers", line=solid, marker=marker)
+    if d.here is not None:
+        figure.add_vline(x=d.here, line=dict(color=violet, width=1.6, dash="2px,3px"))
+    if d.at is not None and d.here is not None:
+        edge = dict(color=violet if d.at.estimated else p.ground, width=2)
+        marker = dict(size=12, color=violet, symbol=_symbols([d.at]), line=edge)
+        line([d.here], [d.at], "this setting", mode="markers", marker=marker)
+    middle = [
+        (x, s.accuracy)
+        for x, s in zip(d.reference_xs, d.reference, strict=True)
+        if 30 < s.accuracy < 75
+    ]
+    if middle:
+        x, y = middle[0]
+        at = math.log10(x) if d.by_levels else x
+        put_label(figure, p, at, y, d.reference_name, p.words["dense"], xanchor="right", xshift=-8)
+    if d.by_levels:
+        ticks = [2, 4, 8, 16, 32, 64, 128, 256]
+        axis: dict[str, object] = dict(type="log", range=[math.log10(1.8), math.log10(285)])
+        axis |= dict(tickvals=ticks, ticktext=[str(n) for n in ticks])
+    else:
+        ticks = [0, 25, 50, 75, 100]
+        axis = dict(range=[-3, 103], tickvals=ticks, ticktext=["0", "25", "50", "75", "100 %"])
+    figure.update_layout(xaxis=axis, yaxis=percent_axis(0, 106, 50))
+    return figure.figure()

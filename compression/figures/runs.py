@@ -15,6 +15,7 @@ from .hero import Spot, spot
 from .look import (
     FAMILIES,
     SHAPES,
+    Drawing,
     Palette,
     blank,
     percent_axis,
@@ -97,7 +98,7 @@ def draw_runs(
     """
     figure = blank(p, height, "Accuracy against file size", "line: front, pale: dominated", r=24)
     if not runs:
-        return figure
+        return figure.figure()
     top = max([*(r.accuracy for r in runs), *(s.accuracy for s in dense)])
     lower_third = sorted(r.accuracy for r in runs if not r.reference or len(runs) < 3)[
         len(runs) // 9 :
@@ -159,7 +160,9 @@ def draw_runs(
             mode="markers",
             hoverinfo="skip",
             name="chosen",
-            marker=dict(size=21, symbol="circle-open", color=p.marks["combined"], line_width=2.5),
+            marker=dict(
+                size=21, symbol="circle-open", color=p.marks["combined"], line=dict(width=2.5)
+            ),
             error_y=dict(
                 type="data",
                 symmetric=False,
@@ -171,10 +174,10 @@ def draw_runs(
             ),
         )
     figure.update_layout(xaxis=size_axis(left, right), yaxis=percent_axis(low, high, step))
-    return figure
+    return figure.figure()
 
 
-def _runs_trace(figure: go.Figure, runs: list[Run], name: str, **style: object) -> None:
+def _runs_trace(figure: Drawing, runs: list[Run], name: str, **style: object) -> None:
     figure.add_scatter(
         x=[r.bytes for r in runs],
         y=[r.accuracy for r in runs],

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from .. import units
-from ..result import Result
-from .look import Palette, blank, put_label
+from ..result import Preview, Result
+from .look import Drawing, Palette, blank, put_label
 
 
 class Bar(NamedTuple):
@@ -24,7 +24,7 @@ class Bar(NamedTuple):
 WORDS = {"pruned": "pruning", "quantized": "levels", "distilled": "student", "dense": "tuning"}
 
 
-def waterfall(result: Result) -> list[Bar]:
+def waterfall(result: Result | Preview) -> list[Bar]:
     """From the dense fp32 file to this one: what coding, and then each step, took away. The bars
     add up exactly.
     """
@@ -55,7 +55,7 @@ def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
         y=labels,
         x=[abs(b.end - b.start) for b in bars],
         base=[min(b.start, b.end) for b in bars],
-        marker_color=[p.marks[b.family] for b in bars],
+        marker=dict(color=[p.marks[b.family] for b in bars]),
         hovertext=[f"{b.label}: {b.text}" for b in bars],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -74,10 +74,10 @@ def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
         )
     most = max(max(b.start, b.end) for b in bars)
     _lying(figure, p, most)
-    return figure
+    return figure.figure()
 
 
-def _lying(figure: go.Figure, p: Palette, most: int) -> None:
+def _lying(figure: Drawing, p: Palette, most: int) -> None:
     """Axes of lying bars, the first on top, without an axis of sizes. most: the longest, bytes."""
     figure.update_layout(
         xaxis=dict(visible=False, range=[0, most]),
@@ -94,7 +94,7 @@ class LayerBytes(NamedTuple):
     bias: int
 
 
-def layer_bytes(result: Result) -> list[LayerBytes]:
+def layer_bytes(result: Result | Preview) -> list[LayerBytes]:
     """Where the bytes are, per layer; the rows add up to the length of the file."""
     rows: dict[str, dict[str, int]] = {}
     for part in result.cost.parts:
@@ -118,7 +118,7 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
             orientation="h",
             y=names,
             x=[getattr(r, part) for r in rows],
-            marker_color=color,
+            marker=dict(color=color),
             name=part,
             hovertemplate=f"%{{y}}, {part}: %{{x}} bytes<extra></extra>",
         )
@@ -137,18 +137,18 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
         )
     _lying(figure, p, max(r.weights + r.tables + r.bias for r in rows))
     figure.update_layout(barmode="stack")
-    return figure
+    return figure.figure()
 
 
 class SizeBar(NamedTuple):
-    """One of the four sizes. family: its colour."""
+    """One of the four sizes. bytes: None while it is not known; family: its colour."""
 
     label: str
-    bytes: int
+    bytes: int | None
     family: str
 
 
-def four_sizes(result: Result) -> list[SizeBar]:
+def four_sizes(result: Result | Preview) -> list[SizeBar]:
     """The sizes that people mean when they say how large a network is."""
     c = result.cost
     return [
@@ -165,16 +165,16 @@ def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
     figure.add_bar(
         orientation="h",
         y=[b.label for b in bars],
-        x=[b.bytes for b in bars],
-        marker_color=[p.marks[b.family] for b in bars],
+        x=[b.bytes or 0 for b in bars],
+        marker=dict(color=[p.marks[b.family] for b in bars]),
         hovertemplate="%{y}: %{x} bytes<extra></extra>",
     )
     for b in bars:
-        text = units.size(b.bytes)
+        text = "…" if b.bytes is None else units.size(b.bytes)
         put_label(
             figure,
             p,
-            b.bytes,
+            b.bytes or 0,
             b.label,
             f"<b>{text}</b>" if b.label == ".nnz file" else text,
             p.text,
@@ -182,5 +182,5 @@ def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
             xshift=4,
             bgcolor="rgba(0,0,0,0)",
         )
-    _lying(figure, p, max(b.bytes for b in bars))
-    return figure
+    _lying(figure, p, max(b.bytes or 0 for b in bars))
+    return figure.figure()

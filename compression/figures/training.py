@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from .. import units
 from ..result import Epoch
-from .look import DASH, SHAPES, Palette, blank, percent_axis, put_label, y_window
+from .look import DASH, SHAPES, Drawing, Palette, blank, percent_axis, put_label, y_window
 
 
 class Track(NamedTuple):
@@ -77,14 +77,12 @@ def draw_training(
             title=dict(text="epoch", font=dict(size=13, color=p.soft)),
         ),
         yaxis=percent_axis(low, high, step),
-        margin_b=46,
+        margin=dict(b=46),
     )
-    return figure
+    return figure.figure()
 
 
-def _end_labels(
-    figure: go.Figure, p: Palette, tracks: list[Track], span: float, height: int
-) -> None:
+def _end_labels(figure: Drawing, p: Palette, tracks: list[Track], span: float, height: int) -> None:
     """Names at the lines' ends, pushed apart where they would lie on each other."""
     pixel = span / (height - 80)
     at = float("inf")
@@ -142,4 +140,4 @@ def draw_losses(history: Sequence[Epoch], epochs: int, p: Palette, height: int) 
             tickfont=dict(size=13, color=p.words["quantized"]),
         ),
     )
-    return figure
+    return figure.figure()

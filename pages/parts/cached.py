@@ -30,6 +30,11 @@ def owner() -> str:
     return st.session_state["owner"]
 
 
+def tick() -> float:
+    """Seconds between two looks at what is still being computed: more, the more people look."""
+    return 0.5 if engine().watchers < 10 else 1.0 if engine().watchers < 30 else 2.0
+
+
 def runs(dataset: str, model: str | None = None) -> list[Result]:
     """All stored results of a data set, and of one network if named, the newest first.
 

@@ -17,7 +17,7 @@ from compression.quantization import (
     UniformQuantization,
 )
 from compression.recipe import Recipe, kept
-from compression.result import Accuracy, Result
+from compression.result import Accuracy, Preview, Result
 
 
 def loss_words(accuracy: Accuracy) -> str:
@@ -36,41 +36,55 @@ def name(recipe: Recipe) -> str:
     return f"{NETWORKS[recipe.model].title} on {DATASETS[recipe.dataset].title}"
 
 
-def headline(recipe: Recipe, result: Result | None, split: str) -> str:
+def headline(recipe: Recipe, found: Result | Preview | None, split: str) -> str:
     """One sentence with the answer in it."""
-    if result is None:
+    if found is None:
         return f"{name(recipe)}: measuring"
-    accuracy = result.accuracy(split) or result.validation
+    accuracy = found.accuracy(split)
+    if accuracy is None and isinstance(found, Preview):
+        lost = units.points(found.estimate.value - _dense(found))
+        return f"{name(recipe)}, {units.times(found.ratio)} smaller, about {lost}"
+    assert accuracy is not None
     if accuracy.change is None:
         return (
-            f"{name(recipe)}, dense: {units.size(result.cost.fp32_bytes)},"
+            f"{name(recipe)}, dense: {units.size(found.cost.fp32_bytes)},"
             f" {units.percent(accuracy.value)} right"
         )
-    return f"{name(recipe)}, {units.times(result.ratio)} smaller, {loss_words(accuracy)}"
+    return f"{name(recipe)}, {units.times(found.ratio)} smaller, {loss_words(accuracy)}"
 
 
-def cards(result: Result | None, split: str) -> None:
+def _dense(found: Preview) -> float:
+    """Accuracy of the dense network on the split of a preview."""
+    base = found.baseline
+    share = base.test if found.split == "test" else base.validation
+    return base.validation if share is None else share
+
+
+def cards(found: Result | Preview | None, split: str) -> None:
     """Accuracy, file size, weights and multiply-adds, each with its baseline beside it."""
     look: dict[str, Any] = dict(border=True, delta_color="off", delta_arrow="off")
     with st.grid(4, min_column_width=150, gap="small"):
-        if result is None:
+        if found is None:
             for label in (f"Accuracy, {split}", "File size", "Non-zero weights", "Multiply-adds"):
                 st.metric(label, "…", "measuring", **look)
             return
-        accuracy = result.accuracy(split) or result.validation
-        _accuracy_card(accuracy, split, result)
-        cost, base = result.cost, result.baseline
+        accuracy = found.accuracy(split)
+        if accuracy is not None:
+            _accuracy_card(accuracy, split, found)
+        elif isinstance(found, Preview):
+            _estimate_card(found)
+        cost, base = found.cost, found.baseline
         st.metric(
             "File size",
             units.size(cost.bytes),
-            units.times(result.ratio),
+            units.times(found.ratio),
             **look,
             delta_description=f"from {units.size(base.fp32_bytes)}",
             help=(
                 f"Length of the .nnz file, {cost.bytes:,} bytes, against the dense network's fp32"
                 " file. "
             )
-            + sizes_text(result),
+            + sizes_text(found),
         )
         st.metric(
             "Non-zero weights",
@@ -96,7 +110,27 @@ def cards(result: Result | None, split: str) -> None:
         )
 
 
-def _accuracy_card(accuracy: Accuracy, split: str, result: Result) -> None:
+def _estimate_card(found: Preview) -> None:
+    """Accuracy by the images seen so far. The interval covers the value on all images, 19 times in
+    20.
+    """
+    e = found.estimate
+    most = max(e.high - e.value, e.value - e.low)
+    seen = f"{units.grouped(e.seen)} of {units.grouped(e.total)} images"
+    st.metric(
+        f"Accuracy, {found.split}",
+        f"≈ {units.percent(e.value)} ±{100 * most:.1f}",
+        units.points(e.value - _dense(found)),
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        delta_description=f"from {seen}",
+        help=f"An estimate from {seen}: on all of them it will lie between {100 * e.low:.2f} and"
+        f" {100 * e.high:.2f} %, with 95 % certainty. It is replaced in a moment.",
+    )
+
+
+def _accuracy_card(accuracy: Accuracy, split: str, result: Result | Preview) -> None:
     m, change = accuracy.metric, accuracy.change
     noise = change is None or change.within_noise
     label = f"Accuracy, {split}"
@@ -112,7 +146,7 @@ def _accuracy_card(accuracy: Accuracy, split: str, result: Result) -> None:
     )
 
 
-def _accuracy_help(accuracy: Accuracy, result: Result) -> str:
+def _accuracy_help(accuracy: Accuracy, result: Result | Preview) -> str:
     m, change = accuracy.metric, accuracy.change
     text = (
         f"{accuracy.correct:,} of {accuracy.total:,} images right; 95 % Wilson interval "
@@ -124,21 +158,21 @@ def _accuracy_help(accuracy: Accuracy, result: Result) -> str:
             f" ({100 * change.low:+.2f} to {100 * change.high:+.2f}), McNemar p ="
             f" {change.p_value:.2g}."
         )
-    if result.test and result.test.total != accuracy.total:
+    if isinstance(result, Result) and result.test and result.test.total != accuracy.total:
         text += f" Test split: {100 * result.test.value:.2f} %."
     return text + " Choices are made on validation; who chooses on the test set fools himself."
 
 
-def sizes_text(result: Result) -> str:
-    c = result.cost
+def sizes_text(found: Result | Preview) -> str:
+    c = found.cost
+    deflated = "" if c.zip_bytes is None else f" deflated {units.size(c.zip_bytes)},"
     return (
         f"Nominal (params × bits) {units.size(c.nominal_bytes)}, fp32 file"
-        f" {units.size(c.fp32_bytes)}, deflated {units.size(c.zip_bytes)}, .nnz"
-        f" {units.size(c.bytes)}."
+        f" {units.size(c.fp32_bytes)},{deflated} .nnz {units.size(c.bytes)}."
     )
 
 
-def formulas(recipe: Recipe, result: Result | None) -> str:
+def formulas(recipe: Recipe, result: Result | Preview | None) -> str:
     """The formula of each step with the K, Q or levels of the moment: a line of Markdown each."""
     lines = []
     weights = result.cost.weights if result else None

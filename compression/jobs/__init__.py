@@ -1,0 +1,16 @@
+"""Running things: the live lane answers sliders, the batch lane trains. Which engine does it, the
+settings say.
+"""
+
+from ..live import Ask
+from ..settings import settings
+from ..store import Store
+from .cluster import DaskEngine
+from .engine import Engine, InlineEngine, Job, progress_event
+
+__all__ = ["Ask", "DaskEngine", "Engine", "InlineEngine", "Job", "make_engine", "progress_event"]
+
+
+def make_engine(store: Store) -> Engine:
+    """The engine that the settings ask for."""
+    return {"dask": DaskEngine, "inline": InlineEngine}[settings().engine](store)

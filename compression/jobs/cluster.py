@@ -1,0 +1,440 @@
+"""The engine on dask.distributed: workers outside the web process, in two lanes. Only this module
+knows dask.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, get_args
+
+from cachetools import TTLCache
+
+from ..errors import Cancelled, CompressionError, JobError
+from ..live import Ask, Goal, Live
+from ..pipeline import Progress, run
+from ..recipe import Recipe
+from ..result import Preview, Result
+from ..settings import Settings
+from ..store import Store
+from .engine import REMEMBERED, Engine, Job, progress_event
+
+if TYPE_CHECKING:
+    from distributed import Client, SpecCluster
+
+log = logging.getLogger(__name__)
+PATIENCE = 10.0  # seconds after which somebody who does not ask any more is taken for gone
+EVENT_EVERY = 0.4  # seconds between two progress events of a job
+MOMENT = 0.05  # seconds of work in one call of the live lane: so long a new setting may wait
+BUNDLE = 24  # asks in one call, at most
+DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again
+WORKER_DIED = "its worker died; nothing finished was lost, press again to run it again"
+GOALS: tuple[Goal, ...] = get_args(Goal)
+PHASES: list[tuple[bool, Goal]] = [  # (the setting itself or its curves, what for)
+    (True, "estimate"),
+    (True, "exact"),
+    (False, "estimate"),
+    (False, "exact"),
+    (True, "stored"),
+    (False, "stored"),
+]
+
+
+class DaskEngine(Engine):
+    """Workers in processes of their own, or a cluster at the scheduler's address.
+
+    Starts in the background.
+    """
+
+    def __init__(self, store: Store, limits: Settings | None = None) -> None:
+        super().__init__(store, limits)
+        self._client: Client | None = None
+        self._cluster: SpecCluster | None = None
+        self._wishes: OrderedDict[str, list[Ask]] = OrderedDict()
+        self._asked: dict[str, float] = {}
+        self._live: list[str | None] = [None]  # addresses of live workers; None: any
+        self._busy: set[int] = set()  # which of them work
+        self._deaths: TTLCache[str, str] = TTLCache(REMEMBERED, DEATH_SECONDS)
+        self._lanes = True  # whether workers say which lane they belong to
+        self._closed = False
+        self.trouble = ""
+        from distributed.gc import enable_gc_diagnosis
+
+        # now, while nothing is being collected: dask does it in the middle of a collection, and
+        # trips
+        enable_gc_diagnosis()
+        threading.Thread(target=self._connect, name="engine", daemon=True).start()
+
+    @property
+    def ready(self) -> bool:
+        return self._client is not None
+
+    @property
+    def watchers(self) -> int:
+        return len(self._wishes)
+
+    # workers
+
+    def _connect(self) -> None:
+        import dask
+        from distributed import Client
+
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": (
+                    0
+                ),  # the default runs a job again, silently, when it died
+                "distributed.comm.timeouts.connect": "10s",
+                "distributed.worker.daemon": True,
+            }
+        )
+        logging.getLogger("distributed").setLevel(logging.ERROR)
+        try:
+            if not self.limits.scheduler:
+                self._cluster = _local_cluster(self.limits)
+            client = Client(
+                self.limits.scheduler or self._cluster, set_as_default=False, timeout="10s"
+            )
+            client.register_plugin(_warm_plugin())
+        except (OSError, TimeoutError, ValueError) as e:
+            self.trouble = f"the workers can't be reached: {e}"
+            log.error(self.trouble)
+            return
+        with self._changed:
+            self._client = client
+            self._find_lanes()
+            waiting = [job for job in self.jobs.values() if job.live]
+        if self._closed:
+            return self.close()
+        for job in waiting:
+            self._start(job)
+        self._dispatch()
+
+    def _find_lanes(self) -> None:
+        """Who answers sliders. Several workers each take a part of the asks, always the same."""
+        assert self._client is not None
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        live = sorted(address for address, w in workers.items() if "live" in w["resources"])
+        self._lanes = bool(live)
+        self._live = list(live) if len(live) > 1 else [None]
+
+    def _lane(self, name: str) -> dict[str, Any]:
+        return {"resources": {name: 1}} if self._lanes else {}
+
+    def close(self) -> None:
+        self._closed = True
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what runs now ends in the air
+        client, cluster = self._client, self._cluster
+        self._client = None
+        try:
+            if client is not None:
+                client.close(timeout=2)
+            if cluster is not None:
+                cluster.close(timeout=5)
+        except (OSError, TimeoutError, RuntimeError) as e:
+            log.warning("closing the workers: %s", e)
+
+    # live lane
+
+    def want(self, owner: str, asks: Sequence[Ask]) -> None:
+        self._look_up(asks)
+        with self._changed:
+            self._wishes[owner] = list(asks)
+            self._asked[owner] = time.monotonic()
+        self._dispatch()
+
+    def failure(self, ask: Ask) -> str:
+        return super().failure(ask) or self._deaths.get(ask.key, "")
+
+    def _level(self, key: str) -> int:
+        """How far an ask is: 0 unknown, 1 estimated, 2 scored in full, 3 stored (or hopeless)."""
+        if key in self._results or key in self._failures or key in self._deaths:
+            return 3
+        preview = self._previews.get(key)
+        return 0 if preview is None else 1 + preview.estimate.exact
+
+    def _tasks(self, lane: int) -> list[tuple[Ask, Goal]]:
+        """What a live worker does next, the most urgent first.
+
+        First everybody's own setting, then their curves, then what remains to be stored; among
+        equals people take turns, and what several want is done once.
+        """
+        waiting: dict[str, list[Ask]] = {}
+        for owner in list(self._wishes):
+            asks = [a for a in self._wishes[owner] if self._level(a.key) < 3]
+            if not asks or time.monotonic() - self._asked[owner] > PATIENCE:
+                del self._wishes[owner], self._asked[owner]
+            else:
+                current = self._wishes[owner][0]
+                waiting[owner] = asks if asks[0] is current else [current, *asks]
+        tasks: dict[tuple[str, Goal], Ask] = {}
+        for own, goal in PHASES:
+            reached = GOALS.index(goal) + 1
+            lists = [asks[:1] if own else asks[1:] for asks in waiting.values()]
+            for turn in zip_longest(*lists):
+                for ask in filter(None, turn):
+                    mine = int(ask.recipe.digest[:4], 16) % len(self._live) == lane
+                    if mine and self._level(ask.key) < reached:
+                        tasks[ask.key, goal] = ask
+                if len(tasks) >= BUNDLE:
+                    return [(ask, goal) for (_, goal), ask in tasks.items()]
+        return [(ask, goal) for (_, goal), ask in tasks.items()]
+
+    def _dispatch(self) -> None:
+        client = self._client
+        if client is None:
+            return
+        for lane, address in enumerate(self._live):
+            with self._changed:
+                if lane in self._busy:
+                    continue
+                tasks = self._tasks(lane)
+                if not tasks:
+                    continue
+                self._busy.add(lane)
+            future = client.submit(
+                _look_on_worker,
+                tasks,
+                key=f"live-{uuid.uuid4().hex}",
+                pure=False,
+                priority=10,
+                workers=address,
+                **self._lane("live"),
+            )
+            future.add_done_callback(partial(self._arrived, lane, tasks))
+
+    def _arrived(self, lane: int, tasks: list[tuple[Ask, Goal]], future: Any) -> None:
+        from distributed.client import ClosedClientError, FutureCancelledError
+
+        found: dict[str, Result | Preview | str] = {}
+        trouble = ""
+        try:
+            if future.status == "finished":
+                found = future.result(timeout=5)
+            elif future.status == "error":
+                trouble = WORKER_DIED
+            future.release()
+        except (ClosedClientError, FutureCancelledError):
+            if self._closed:  # the server stops: nobody waits any more
+                return
+            trouble = WORKER_DIED
+        except (OSError, TimeoutError) as e:
+            trouble = str(e)
+        for key, what in found.items():
+            self._remember(key, what)
+        with self._changed:
+            if trouble:
+                log.error("the live lane: %s", trouble)
+                self._find_lanes()
+                self._deaths.update({ask.key: trouble for ask, _ in tasks})
+            for owner, asks in list(self._wishes.items()):  # who was served goes to the end
+                if any(a.key in found for a in asks):
+                    self._wishes.move_to_end(owner)
+            self._busy.discard(lane)
+            self._changed.notify_all()
+        self._dispatch()
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        client = self._client
+        if client is None:
+            raise JobError("the workers are still starting; try again in a few seconds")
+        future = client.submit(
+            _call_on_worker,
+            function,
+            arguments,
+            key=f"call-{uuid.uuid4().hex}",
+            pure=False,
+            priority=20,
+            **self._lane("live"),
+        )
+        return future.result(timeout=60)
+
+    # batch lane
+
+    def _start(self, job: Job) -> None:
+        client = self._client
+        if client is None:
+            return  # started as soon as the workers are there
+        run_id = f"{job.digest}-{uuid.uuid4().hex[:8]}"
+        job.run_id = run_id
+        client.subscribe_topic(run_id, lambda event: self._event(job, event[1]))
+        future = client.submit(
+            _run_on_worker,
+            job.recipe,
+            run_id,
+            key=f"batch-{run_id}",
+            pure=False,
+            fifo_timeout=0,  # first come, first served; dask would order calls of one moment by key
+            **self._lane("batch"),
+        )
+        job.future = future
+        future.add_done_callback(lambda f: self._finished(job, f))
+
+    def _event(self, job: Job, event: dict[str, Any]) -> None:
+        job.put(event)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _finished(self, job: Job, future: Any) -> None:
+        if future.status == "error":
+            self._event(job, {"kind": "failed", "error": WORKER_DIED})
+        elif future.status == "cancelled":
+            self._event(job, {"kind": "cancelled"})
+        client = self._client
+        if client is not None and future.status == "finished":
+            self._event(job, future.result(timeout=5))  # the events may be late, the answer is not
+            client.unsubscribe_topic(job.run_id)
+        self._ended(job)
+
+    def _stop(self, job: Job) -> None:
+        from distributed import Event
+
+        client = self._client
+        if client is None or not job.run_id:
+            job.state = "cancelled"
+            return
+        if job.state == "queued":
+            job.put({"kind": "cancelled"})
+            job.future.cancel()
+        Event(f"stop-{job.run_id}", client=client).set()
+
+
+def _local_cluster(limits: Settings) -> SpecCluster:
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    def worker(lane: str) -> dict[str, Any]:
+        options = {
+            "nthreads": 1,
+            "resources": {lane: 1},
+            "memory_limit": 0,
+            "host": "127.0.0.1",
+            "silence_logs": logging.ERROR,
+        }
+        return {
+            "cls": Nanny,
+            "options": {
+                **options,
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",
+                "death_timeout": 30,
+            },
+        }
+
+    lanes = {f"live-{i}": worker("live") for i in range(limits.live_workers)}
+    lanes |= {f"batch-{i}": worker("batch") for i in range(limits.batch_workers)}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {
+            "host": "127.0.0.1",
+            "port": 0,
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",
+        },
+    }
+    return SpecCluster(scheduler=scheduler, workers=lanes, silence_logs=logging.ERROR, name="lab")
+
+
+def _warm_plugin() -> Any:
+    from distributed import WorkerPlugin
+
+    class Warm(WorkerPlugin):
+        """Torch and the first optimizer cost seconds: pay them before the first click. Training
+        yields to sliders.
+        """
+
+        name = "warm"
+
+        def setup(self, worker: Any) -> None:
+            lanes = worker.state.available_resources
+            os.nice(5 if "live" in lanes else 15)  # the page first, then sliders, then training
+            threading.Thread(target=_warm, daemon=True).start()
+
+    return Warm()
+
+
+def _warm() -> None:
+    import torch
+
+    from ..data import load
+
+    torch.set_num_threads(1)
+    torch.optim.AdamW(torch.nn.Linear(1, 1).parameters(), lr=0.1)
+    load("mnist")
+
+
+_worker_live: Live | None = None
+_worker_store: Store | None = None
+_worker_lock = threading.Lock()
+
+
+def _store_on_worker() -> Store:
+    global _worker_store
+    with _worker_lock:
+        if _worker_store is None:
+            _worker_store = Store()
+        return _worker_store
+
+
+def _look_on_worker(tasks: list[tuple[Ask, Goal]]) -> dict[str, Result | Preview | str]:
+    """As many of the tasks as fit into a moment, at least the first."""
+    global _worker_live
+    if _worker_live is None:
+        _worker_live = Live(_store_on_worker())
+    until = time.perf_counter() + MOMENT
+    found: dict[str, Result | Preview | str] = {}
+    for ask, goal in tasks:
+        try:
+            found[ask.key] = _worker_live.advance(ask, goal, until)
+        except CompressionError as e:
+            found[ask.key] = str(e)
+        if time.perf_counter() > until:
+            break
+    return found
+
+
+def _call_on_worker(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments, _store_on_worker())
+
+
+def _run_on_worker(recipe: Recipe, run_id: str) -> dict[str, Any]:
+    """The body of a job. A failure is an event too; its last event is also what it returns."""
+    from distributed import Event, get_worker
+
+    worker, stop = get_worker(), Event(f"stop-{run_id}")
+    emit: Callable[[dict[str, Any]], None] = lambda event: worker.log_event(run_id, event)  # noqa: E731
+    last = {"event": 0.0, "check": 0.0}
+    stopping = False
+
+    def listen(p: Progress) -> None:
+        now = time.monotonic()
+        if p.epoch or now - last["event"] >= EVENT_EVERY:
+            last["event"] = now
+            emit(progress_event(p))
+
+    def stopped() -> bool:
+        nonlocal stopping
+        now = time.monotonic()
+        if not stopping and now - last["check"] >= 0.1:  # asking takes 0.6 ms
+            last["check"], stopping = now, stop.is_set()
+        return stopping
+
+    emit({"kind": "running"})
+    try:
+        run(recipe, _store_on_worker(), listen=listen, stopped=stopped)
+        end: dict[str, Any] = {"kind": "done"}
+    except Cancelled:
+        end = {"kind": "cancelled"}
+    except CompressionError as e:
+        end = {"kind": "failed", "error": str(e)}
+    except Exception as e:  # whatever it was, the person who waits must learn of it
+        log.exception("job %s", recipe.digest)
+        end = {"kind": "failed", "error": f"{type(e).__name__}: {e}"}
+    emit(end)
+    return end

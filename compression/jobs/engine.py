@@ -1,0 +1,318 @@
+"""What every engine offers, and the one that needs no workers.
+
+Live lane: a page says what it wants to know (`want`); that replaces what it wanted before, so a
+setting that the hand has left is not worked on any more. Previews tighten until a result is stored.
+Batch lane: `submit` starts a job, one per recipe digest; whoever asks the same question attaches to
+it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cachetools import LRUCache
+
+from ..errors import Cancelled, CompressionError, JobError
+from ..live import Ask, Goal, Live
+from ..pipeline import Progress, compare, nnz_file, run
+from ..recipe import Recipe
+from ..result import Change, Epoch, Preview, Result
+from ..settings import Settings, settings
+from ..store import Store
+
+REMEMBERED = 4_000  # results, previews and failures each, in the memory of the web process
+LOOKING = 3.0  # seconds since the last look at a job within which somebody still looks at it
+
+
+@dataclass
+class Job:
+    """A run in the batch lane, as this process sees it.
+
+    state: queued, running, done, cancelled or failed.
+    """
+
+    recipe: Recipe
+    state: str = "queued"
+    error: str = ""
+    progress: Progress | None = None
+    history: list[Epoch] = field(default_factory=list)
+    seen: dict[str, float] = field(default_factory=dict)  # owner -> when they last looked
+    created: float = field(default_factory=time.time)
+    run_id: str = ""  # of this start of it: its topic and stop event on the cluster
+    future: Any = None
+
+    @property
+    def digest(self) -> str:
+        return self.recipe.digest
+
+    @property
+    def live(self) -> bool:
+        return self.state in ("queued", "running")
+
+    def put(self, event: dict[str, Any]) -> None:
+        """Take one event of the worker. Called from the engine's thread."""
+        kind = event["kind"]
+        if kind == "progress":
+            self.state = "running" if self.live else self.state
+            epoch = Epoch(**event["epoch"]) if event["epoch"] else None
+            self.progress = Progress(**{**event["progress"], "epoch": epoch})
+            if epoch:
+                self.history.append(epoch)
+        elif self.live:
+            self.state, self.error = kind, event.get("error", "")
+
+
+def progress_event(p: Progress) -> dict[str, Any]:
+    """Plain values, so that an event passes any wire."""
+    values = {k: v for k, v in asdict(p).items() if k != "epoch"}
+    return {"kind": "progress", "progress": values, "epoch": asdict(p.epoch) if p.epoch else None}
+
+
+class Engine(ABC):
+    """submit, cancel, jobs for the batch lane; want, wait for the live lane."""
+
+    def __init__(self, store: Store, limits: Settings | None = None) -> None:
+        self.store, self.limits = store, limits or settings()
+        self.jobs: dict[str, Job] = {}
+        self._results: LRUCache[str, Result] = LRUCache(REMEMBERED)
+        self._previews: LRUCache[str, Preview] = LRUCache(REMEMBERED)
+        self._failures: LRUCache[str, str] = LRUCache(REMEMBERED)
+        self._absent: LRUCache[str, bool] = LRUCache(10 * REMEMBERED)  # not in the store
+        self._changed = threading.Condition(threading.RLock())
+
+    # what is known
+
+    def result(self, ask: Ask) -> Result | None:
+        """The result if it is stored. The store is asked once; later it comes from the lanes."""
+        self._look_up([ask])
+        with self._changed:
+            return self._results.get(ask.key)
+
+    def known(self, ask: Ask) -> Result | Preview | None:
+        """The result, or else the best preview so far."""
+        return self.result(ask) or self._previews.get(ask.key)
+
+    def failure(self, ask: Ask) -> str:
+        """Why this could not be computed, or an empty string."""
+        return self._failures.get(ask.key, "")
+
+    def wait(self, ask: Ask, seconds: float) -> Result | Preview | None:
+        """What is known, as soon as it is, within so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.known(ask) or self.failure(ask), seconds)
+            return self.known(ask)
+
+    def progress(self, asks: Sequence[Ask]) -> tuple[object, ...]:
+        """How well these asks are known: when it changes, a page that shows them is to be redrawn.
+
+        The first is the setting itself, of which it also matters whether it is stored.
+        """
+        with self._changed:
+            return (asks[0].key in self._results, *(self._seen(a.key) for a in asks))
+
+    def _seen(self, key: str) -> float:
+        """Images that are seen for an ask; infinity for all of them."""
+        preview = self._previews.get(key)
+        if key in self._results or (preview and preview.estimate.exact):
+            return math.inf
+        return preview.estimate.seen if preview else 0
+
+    def settled(self, asks: Sequence[Ask]) -> bool:
+        """Whether nothing more is to come: all are scored in full, the first is stored too, or
+        there is a reason why not.
+        """
+        with self._changed:
+            first = asks[0].key in self._results or self.failure(asks[0])
+            return bool(first) and all(
+                self._seen(a.key) == math.inf or self.failure(a) for a in asks
+            )
+
+    @property
+    def watchers(self) -> int:
+        """People who wait for something just now."""
+        return 0
+
+    def _look_up(self, asks: Iterable[Ask]) -> None:
+        """Fetch from the store what is there, in one query; what is not there is noted."""
+        with self._changed:
+            new = [a for a in asks if a.key not in self._results and a.key not in self._absent]
+        for split in {a.split for a in new}:
+            found = self.store.get_many([a.recipe.digest for a in new if a.split == split], split)
+            for ask in new:
+                if ask.split != split:
+                    continue
+                if ask.recipe.digest in found:
+                    self._remember(ask.key, found[ask.recipe.digest])
+                else:
+                    self._absent[ask.key] = True
+
+    def _remember(self, key: str, found: Result | Preview | str) -> None:
+        """Take what the live lane has found out: a result, a preview, or why there is none."""
+        with self._changed:
+            before = self._previews.get(key)
+            if isinstance(found, Result):
+                self._results[key] = found
+                self._previews.pop(key, None)
+            elif isinstance(found, str):
+                self._failures[key] = found
+            elif before is None or found.estimate.seen >= before.estimate.seen:
+                self._previews[key] = found
+            self._changed.notify_all()
+
+    def _ended(self, job: Job) -> None:
+        """A job has ended: what it stored may be new."""
+        with self._changed:
+            for split in ("validation", "test"):
+                self._absent.pop(f"{job.digest}/{split}", None)
+            self._changed.notify_all()
+
+    # batch lane
+
+    def submit(self, recipe: Recipe, owner: str) -> Job:
+        """Start a job, or attach to the one that runs already.
+
+        Raises JobError when too many are waiting.
+        """
+        with self._changed:
+            job = self.jobs.get(recipe.digest)
+            if job is None or not job.live:
+                waiting = [j for j in self.jobs.values() if j.live]
+                if sum(owner in j.seen for j in waiting) >= self.limits.queue_per_person:
+                    raise JobError(
+                        f"{self.limits.queue_per_person} of your jobs are running or waiting;"
+                        " cancel one, or wait for it"
+                    )
+                if len(waiting) >= self.limits.queue_total:
+                    raise JobError(
+                        f"the queue is full: {self.limits.queue_total} jobs of all people together;"
+                        " try again later"
+                    )
+                job = self.jobs[recipe.digest] = Job(recipe)
+                self._forget_old_jobs()
+                start = True
+            else:
+                start = False
+            job.seen[owner] = time.time()
+        if start:
+            self._start(job)
+        return job
+
+    def look(self, digest: str, owner: str) -> Job | None:
+        """The job of this digest; notes that its owner is there."""
+        job = self.jobs.get(digest)
+        if job is not None and job.live:
+            job.seen[owner] = time.time()
+        return job
+
+    def jobs_of(self, owner: str) -> list[Job]:
+        """Running and waiting jobs that this person started or looked at, the oldest first."""
+        mine = [job for job in list(self.jobs.values()) if job.live and owner in job.seen]
+        return sorted(mine, key=lambda job: job.created)
+
+    def place(self, job: Job) -> int:
+        """How many jobs are before this one in the queue."""
+        return sum(j.live and j.created < job.created for j in list(self.jobs.values()))
+
+    def cancel(self, digest: str, owner: str) -> bool:
+        """Stop a job and keep nothing of it.
+
+        False: others look at it too, so it goes on without this person.
+        """
+        job = self.jobs.get(digest)
+        if job is None or not job.live:
+            return True
+        job.seen.pop(owner, None)
+        if any(time.time() - t < LOOKING for t in job.seen.values()):
+            return False
+        self._stop(job)
+        return True
+
+    def _forget_old_jobs(self) -> None:
+        ended = [d for d, job in self.jobs.items() if not job.live]
+        for digest in ended[:-200]:
+            del self.jobs[digest]
+
+    # what an engine adds
+
+    @abstractmethod
+    def want(self, owner: str, asks: Sequence[Ask]) -> None:
+        """What this person wants to know now, most urgent first; replaces earlier wishes."""
+
+    @abstractmethod
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the function gives for the arguments and the store, from the live lane, now."""
+
+    @abstractmethod
+    def _start(self, job: Job) -> None: ...
+
+    @abstractmethod
+    def _stop(self, job: Job) -> None: ...
+
+    def file(self, recipe: Recipe) -> bytes:
+        """The .nnz file of a recipe whose training is stored."""
+        return self._call(nnz_file, recipe)
+
+    def compare(
+        self, before: str, after: str, dataset: str, split: str = "validation"
+    ) -> Change | None:
+        """Paired difference of two stored runs, by their digests; None where one was not scored on
+        the split.
+        """
+        return self._call(compare, before, after, dataset, split)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the workers are there."""
+        return True
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the workers."""
+
+
+class InlineEngine(Engine):
+    """Everything at once, in the caller's thread: for tests and for looking closely."""
+
+    def __init__(self, store: Store, limits: Settings | None = None) -> None:
+        super().__init__(store, limits)
+        self._live = Live(store)
+
+    def want(self, owner: str, asks: Sequence[Ask]) -> None:
+        self._look_up(asks)
+        for i, ask in enumerate(asks):
+            if not self.settled([ask] if i == 0 else [asks[0], ask]):
+                try:
+                    goal: Goal = "exact" if i else "stored"
+                    self._remember(ask.key, self._live.advance(ask, goal))
+                except CompressionError as e:
+                    self._remember(ask.key, str(e))
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments, self.store)
+
+    def _start(self, job: Job) -> None:
+        def stopped() -> bool:
+            return job.state == "cancelled"
+
+        try:
+            run(
+                job.recipe, self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped
+            )
+            job.put({"kind": "done"})
+        except Cancelled:
+            job.put({"kind": "cancelled"})
+        except CompressionError as e:
+            job.put({"kind": "failed", "error": str(e)})
+        self._ended(job)
+
+    def _stop(self, job: Job) -> None:
+        job.state = "cancelled"
+
+    def close(self) -> None:
+        return None

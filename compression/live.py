@@ -1,0 +1,209 @@
+"""Looking at a setting: its bytes and an estimate at once, the full score a moment later, and a
+stored run when one stays.
+
+What is expensive is kept between settings: the network, its order by size, its answers, and the
+margins of settings that were scored in full, which make the estimates of their neighbours better.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from cachetools import LRUCache
+
+from . import storage
+from .data import Split, load
+from .errors import JobError
+from .estimates import FIRST_SHOWN, SCHEDULE, Estimator, Prior, margins
+from .evaluation import accuracy, answers, logits, wilson
+from .inference import Forward, frozen_weights
+from .pipeline import (
+    Memory,
+    build_up,
+    cost_of,
+    run,
+    start_network,
+    start_of,
+)
+from .recipe import Recipe
+from .result import Accuracy, Baseline, Cost, Estimate, Metric, Preview, Result
+from .store import Store
+from .sweep import coordinates
+
+Goal = Literal["estimate", "exact", "stored"]
+SLICE = 0.05  # seconds that a batch may take behind the first estimate: others wait so long
+MOST_AT_ONCE = 2_000  # images
+NEAR = 0.06  # a neighbour: its knobs differ by so much of their range, as a prune ratio by 5 %
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a slider wants to know: a recipe without training to do, scored on this split."""
+
+    recipe: Recipe
+    split: str = "validation"
+
+    @property
+    def key(self) -> str:
+        return f"{self.recipe.digest}/{self.split}"
+
+
+@dataclass
+class _Base:
+    """The stored network that settings start from, on one split.
+
+    inputs: (N, *shape); prior: of that network's margins; dense_answers, baseline: of the dense
+    network that results are compared with; scored: settings scored in full, with margins (N,).
+    """
+
+    split: Split
+    inputs: torch.Tensor
+    labels: np.ndarray
+    prior: Prior
+    dense_answers: np.ndarray | None
+    baseline: Baseline
+    scored: deque[tuple[Recipe, np.ndarray]] = field(default_factory=lambda: deque(maxlen=64))
+
+    def prior_of(self, recipe: Recipe) -> Prior:
+        """What is known of a setting before one looks: best from a near one, scored in full."""
+        words, here = coordinates(recipe)
+        least, nearest = NEAR, None
+        for other, found in self.scored:
+            its_words, there = coordinates(other)
+            if its_words == words:
+                apart = sum(abs(x - y) for x, y in zip(here, there, strict=True))
+                if apart <= least:
+                    least, nearest = apart, found
+        return self.prior if nearest is None else self.prior.beside(nearest)
+
+
+@dataclass
+class _Look:
+    """One setting while it is looked at.
+
+    forward: its network, None where it was forgotten; estimator: None once all images are seen;
+    margins, answers: (N,), of the images seen; pace: seconds per image; score: once all are seen.
+    """
+
+    ask: Ask
+    base: _Base
+    cost: Cost
+    forward: Forward | None
+    estimator: Estimator | None
+    margins: np.ndarray
+    answers: np.ndarray
+    pace: float = 0.0
+    score: Accuracy | None = None
+
+    @property
+    def seen(self) -> int:
+        return self.estimator.seen if self.estimator else len(self.answers)
+
+    def preview(self) -> Preview:
+        known = self.ask.recipe, self.ask.split, self.cost, self.base.baseline
+        if self.score is not None:
+            m, n = self.score.metric, self.score.total
+            return Preview(*known, Estimate(m.value, m.value, m.value, n, n), m, self.score)
+        assert self.estimator is not None
+        e = self.estimator.estimate()
+        low, high = (wilson(round(share * e.total), e.total) for share in (e.low, e.high))
+        return Preview(*known, e, Metric(e.value, low.low, high.high))
+
+    def see_more(self) -> None:
+        """One batch: the next of the schedule, or as many images as a moment allows."""
+        assert self.estimator is not None and self.forward is not None
+        start, seen, total = time.perf_counter(), self.seen, len(self.answers)
+        n = next((planned for planned in SCHEDULE if planned > seen), total) - seen
+        if seen >= FIRST_SHOWN:
+            n = max(min(n, MOST_AT_ONCE), int(SLICE / self.pace))
+        chosen = self.estimator.draw(n)
+        found = self.forward(self.base.inputs[torch.from_numpy(chosen)]).numpy()
+        labels = self.base.labels[chosen]
+        self.answers[chosen] = given = answers(found)
+        self.margins[chosen] = margins(found, labels)
+        self.estimator.see(chosen, given == labels)
+        self.pace = (time.perf_counter() - start) / len(chosen)
+        if self.seen == total:
+            own = self.ask.recipe == self.ask.recipe.dense
+            self.score = accuracy(
+                self.answers, self.base.split, None if own else self.base.dense_answers
+            )
+            self.base.scored.append((self.ask.recipe, self.margins))
+            self.forward = self.estimator = None
+
+
+class Live:
+    """Answers asks, in one process and one thread; what it keeps is bounded."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.memory = store, Memory()
+        self._bases: LRUCache[str, _Base] = LRUCache(8)
+        self._looks: LRUCache[str, _Look] = LRUCache(512)
+        self._networks: LRUCache[str, _Look] = LRUCache(32)  # those whose network is still there
+
+    def advance(self, ask: Ask, goal: Goal, until: float = math.inf) -> Preview | Result:
+        """What is known of an ask after working on it until the goal is reached, or the time (of
+        `perf_counter`) is over; the first estimate is always there.
+
+        Raises JobError for a recipe that would have to train.
+        """
+        look = self._look(ask)
+        while look.seen < FIRST_SHOWN and look.score is None:
+            look.see_more()
+        while goal != "estimate" and look.score is None and time.perf_counter() < until:
+            look.see_more()
+        if goal != "stored" or look.score is None:
+            return look.preview()
+        seen = {ask.split: look.answers}
+        return run(
+            ask.recipe, self.store, split=ask.split, keep=False, memory=self.memory, answers=seen
+        )
+
+    def _look(self, ask: Ask) -> _Look:
+        look = self._looks.get(ask.key)
+        if look is None:
+            look = self._looks[ask.key] = self._new_look(ask)
+        elif look.forward is None and look.score is None:
+            look.forward = Forward(build_up(ask.recipe, self.store, self.memory).model)
+        if look.forward is not None and ask.key not in self._networks:
+            if len(self._networks) == self._networks.maxsize:
+                self._networks.popitem()[1].forward = None
+            self._networks[ask.key] = look
+        return look
+
+    def _new_look(self, ask: Ask) -> _Look:
+        base = self._base(ask)
+        made = build_up(ask.recipe, self.store, self.memory)
+        with frozen_weights():
+            forward = Forward(made.model)
+            cost = cost_of(made.model, made, *storage.measure(made.compressed), zip_bytes=None)
+        seed, n = int(ask.recipe.digest[:8], 16), len(base.split)
+        estimator = Estimator(base.prior_of(ask.recipe), seed)
+        empty = np.empty(n, np.float32), np.empty(n, np.uint8)
+        return _Look(ask, base, cost, forward, estimator, *empty)
+
+    def _base(self, ask: Ask) -> _Base:
+        dense, start = ask.recipe.dense, start_of(ask.recipe, self.store)
+        if any(step.is_training for step in ask.recipe.steps[len(start.steps) :]):
+            raise JobError(
+                f"{ask.recipe.label}: has to be trained first, which the sliders do not do"
+            )
+        key = f"{start.digest}/{dense.digest}/{ask.split}"
+        if key not in self._bases:
+            data = load(start.dataset)
+            split = data.split(ask.split)
+            labels = split.labels.numpy()
+            network = start_network(start, self.store, self.memory).model
+            prior = Prior(labels, margins(logits(network, data, split), labels))
+            result = run(dense, self.store, split=ask.split, keep=False, memory=self.memory)
+            before = self.store.predictions(dense.digest, ask.split)
+            self._bases[key] = _Base(
+                split, data.inputs(split), labels, prior, before, result.baseline
+            )
+        return self._bases[key]
