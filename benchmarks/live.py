@@ -19,7 +19,8 @@ from compression import checkpoint, storage
 from compression.baselines import baseline
 from compression.compressed import compress, decompress
 from compression.data import load
-from compression.evaluation import one_thread, predict
+from compression.evaluation import predict
+from compression.inference import one_thread
 from compression.models import NETWORKS, prunable_layers
 from compression.pipeline import run
 from compression.recipe import parse_step

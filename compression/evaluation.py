@@ -5,11 +5,8 @@ is known.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
-import torch
 from torch import nn
 
 from .data import Dataset, Split
@@ -17,19 +14,6 @@ from .inference import Forward
 from .result import Accuracy, Change, Metric
 
 Z95 = 1.959963984540054
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch with one thread inside, so that sums are taken in the same order on every machine
-    with the same CPU.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def logits(model: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:

@@ -17,12 +17,11 @@ is the work of one thread, and has two images at least (a single one would take 
 from __future__ import annotations
 
 import copy
-import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import nn
@@ -51,25 +50,38 @@ class Forward:
             self.layers = [_ready(layer) for layer in _leaves(model)]
         self.batch = batch_of(model.architecture) if isinstance(model, Chain) else MOST_AT_ONCE
 
-    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        if len(inputs) == 1:
-            return self(torch.cat([inputs, inputs]))[:1]
-        batches = inputs.tensor_split(max(1, math.ceil(len(inputs) / self.batch)))
+    def __call__(self, inputs: torch.Tensor, chosen: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits of the inputs, or of those whose places (int64) are chosen, in that order."""
+        places = torch.arange(len(inputs)) if chosen is None else chosen
+        if len(places) == 1:
+            return self(inputs, places.expand(2))[:1]
+        batches = places.tensor_split(max(1, len(places) // self.batch))
+        one = partial(self._one, inputs, chosen is None)
         if THREADS == 1 or len(batches) == 1:
-            return torch.cat([self._one(batch) for batch in batches])
-        return torch.cat(list(_pool(THREADS).map(self._one, batches)))
+            return torch.cat([one(batch) for batch in batches])
+        return torch.cat(list(_pool(THREADS).map(one, batches)))
 
-    def _one(self, images: torch.Tensor) -> torch.Tensor:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.inference_mode():
-                out = images.contiguous(memory_format=torch.channels_last)
-                for layer in self.layers:
-                    out = layer(out)
-                return out
-        finally:
-            torch.set_num_threads(before)
+    def _one(self, inputs: torch.Tensor, in_order: bool, places: torch.Tensor) -> torch.Tensor:
+        """One batch, by one thread."""
+        with one_thread(), torch.inference_mode():
+            images = inputs[places[0] : places[-1] + 1] if in_order else inputs[places]
+            out = images.contiguous(memory_format=torch.channels_last)
+            for layer in self.layers:
+                out = layer(out)
+            return out
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch with one thread inside, so that sums are taken in the same order on every machine
+    with the same CPU.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from .data import Split, load
 from .errors import JobError
 from .estimates import FIRST_SHOWN, SCHEDULE, Estimator, Prior, margins
 from .evaluation import accuracy, answers, logits, wilson
-from .inference import Forward, frozen_weights
+from .inference import Forward, frozen_weights, one_thread
 from .pipeline import (
     Memory,
     build_up,
@@ -37,7 +37,7 @@ from .store import Store
 from .sweep import coordinates
 
 Goal = Literal["estimate", "exact", "stored"]
-SLICE = 0.05  # seconds that a batch may take behind the first estimate: others wait so long
+SLICE = 0.03  # seconds that a batch may take behind the first estimate: others wait so long
 MOST_AT_ONCE = 2_000  # images
 NEAR = 0.06  # a neighbour: its knobs differ by so much of their range, as a prune ratio by 5 %
 
@@ -87,8 +87,8 @@ class _Base:
 class _Look:
     """One setting while it is looked at.
 
-    forward: its network, None where it was forgotten; estimator: None once all images are seen;
-    margins, answers: (N,), of the images seen; pace: seconds per image; score: once all are seen.
+    forward: its network; margins, answers: (N,), of the images seen; pace: seconds per image;
+    score: once all are seen, when the first three are not needed any more.
     """
 
     ask: Ask
@@ -96,7 +96,7 @@ class _Look:
     cost: Cost
     forward: Forward | None
     estimator: Estimator | None
-    margins: np.ndarray
+    margins: np.ndarray | None
     answers: np.ndarray
     pace: float = 0.0
     score: Accuracy | None = None
@@ -117,13 +117,13 @@ class _Look:
 
     def see_more(self) -> None:
         """One batch: the next of the schedule, or as many images as a moment allows."""
-        assert self.estimator is not None and self.forward is not None
+        assert self.forward and self.estimator and self.margins is not None
         start, seen, total = time.perf_counter(), self.seen, len(self.answers)
         n = next((planned for planned in SCHEDULE if planned > seen), total) - seen
         if seen >= FIRST_SHOWN:
             n = max(min(n, MOST_AT_ONCE), int(SLICE / self.pace))
         chosen = self.estimator.draw(n)
-        found = self.forward(self.base.inputs[torch.from_numpy(chosen)]).numpy()
+        found = self.forward(self.base.inputs, torch.from_numpy(chosen)).numpy()
         labels = self.base.labels[chosen]
         self.answers[chosen] = given = answers(found)
         self.margins[chosen] = margins(found, labels)
@@ -135,7 +135,7 @@ class _Look:
                 self.answers, self.base.split, None if own else self.base.dense_answers
             )
             self.base.scored.append((self.ask.recipe, self.margins))
-            self.forward = self.estimator = None
+            self.forward = self.estimator = self.margins = None
 
 
 class Live:
@@ -144,8 +144,8 @@ class Live:
     def __init__(self, store: Store) -> None:
         self.store, self.memory = store, Memory()
         self._bases: LRUCache[str, _Base] = LRUCache(8)
-        self._looks: LRUCache[str, _Look] = LRUCache(512)
-        self._networks: LRUCache[str, _Look] = LRUCache(32)  # those whose network is still there
+        self._open: LRUCache[str, _Look] = LRUCache(64)  # two megabytes each
+        self._done: LRUCache[str, _Look] = LRUCache(2_000)
 
     def advance(self, ask: Ask, goal: Goal, until: float = math.inf) -> Preview | Result:
         """What is known of an ask after working on it until the goal is reached, or the time (of
@@ -153,11 +153,17 @@ class Live:
 
         Raises JobError for a recipe that would have to train.
         """
+        with one_thread():
+            return self._advance(ask, goal, until)
+
+    def _advance(self, ask: Ask, goal: Goal, until: float) -> Preview | Result:
         look = self._look(ask)
         while look.seen < FIRST_SHOWN and look.score is None:
             look.see_more()
         while goal != "estimate" and look.score is None and time.perf_counter() < until:
             look.see_more()
+        if look.score is not None and ask.key in self._open:
+            self._done[ask.key] = self._open.pop(ask.key)
         if goal != "stored" or look.score is None:
             return look.preview()
         seen = {ask.split: look.answers}
@@ -166,15 +172,9 @@ class Live:
         )
 
     def _look(self, ask: Ask) -> _Look:
-        look = self._looks.get(ask.key)
+        look = self._done.get(ask.key) or self._open.get(ask.key)
         if look is None:
-            look = self._looks[ask.key] = self._new_look(ask)
-        elif look.forward is None and look.score is None:
-            look.forward = Forward(build_up(ask.recipe, self.store, self.memory).model)
-        if look.forward is not None and ask.key not in self._networks:
-            if len(self._networks) == self._networks.maxsize:
-                self._networks.popitem()[1].forward = None
-            self._networks[ask.key] = look
+            look = self._open[ask.key] = self._new_look(ask)
         return look
 
     def _new_look(self, ask: Ask) -> _Look:

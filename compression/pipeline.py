@@ -59,7 +59,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.networks: LRUCache[str, Checkpoint] = LRUCache(8)
-        self.facts: LRUCache[str, dict[str, Any]] = LRUCache(6)
+        self.facts: LRUCache[str, dict[str, Any]] = LRUCache(4)
         self.sizes: LRUCache[str, int] = LRUCache(10_000)
 
     def network(self, recipe: Recipe, store: Store, share: bool) -> Checkpoint:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .data import Dataset
 from .errors import Cancelled
-from .evaluation import one_thread
+from .inference import one_thread
 from .recipe import Step, choice, knob, register
 
 Loss = Callable[

@@ -19,7 +19,7 @@ from pages.parts import cached, controls, curves, frame, panels, training
 
 WAIT = 0.5  # seconds that the page waits for a figure before it draws without it
 TRAIL = 6
-CHOICE = 44  # pixels that the choice above the curve takes
+CHOICE = 48  # pixels that the choice above the curve takes
 
 network, dataset = frame.begin()
 engine, owner, p = cached.engine(), cached.owner(), frame.colours()
@@ -55,8 +55,11 @@ job = engine.look(recipe.digest, owner) if missing else None
 
 untuned = replace(setting, tune=0).recipe()
 base = controls.untrained(untuned, missing_training(untuned, engine.store))
-with bottom[1].container(border=True, height="stretch"):
-    by_levels = frame.choice("Accuracy against", ["prune ratio", "levels"], "along") == "levels"
+with bottom[1].container(border=True, height="stretch", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("**Accuracy by**", width="content")
+        words = ["prune ratio", "levels"]
+        by_levels = frame.choice("Accuracy against", words, "along", collapsed=True) == "levels"
     curve_place = st.container()
 curve = (curves.along_levels if by_levels else curves.along_sparsity)(setting, base)
 now = Ask(shown, split)

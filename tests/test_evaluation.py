@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from compression.data import Split
-from compression.evaluation import accuracy, change, mcnemar, one_thread, predict, wilson
+from compression.evaluation import accuracy, change, mcnemar, predict, wilson
+from compression.inference import one_thread
 from compression.models import build
 
 from .helpers import applied, bits_of

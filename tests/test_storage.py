@@ -16,7 +16,7 @@ from compression.compressed import CompressedModel, compress, decompress
 from compression.errors import FormatError
 from compression.models import NETWORKS, tensor_shapes
 from compression.settings import ROOT
-from compression.storage import HEAD, dumps, loads, write
+from compression.storage import HEAD, dumps, loads, measure, write
 from compression.store import Store
 
 from .networks import PAIRS, RECIPES, applied, bits, whole_number_network
@@ -81,6 +81,16 @@ def test_golden_files_pin_the_bytes(model, dataset, name):
     network = applied(whole_number_network(model, dataset, 0.2), dataset, RECIPES[name])
     assert dumps(compress(network, dataset)) == golden
     assert bits(decompress(loads(golden))) == bits(network)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("model, dataset", PAIRS)
+def test_a_size_without_a_file_is_the_length_of_the_file(model, dataset, name):
+    network = applied(whole_number_network(model, dataset, 0.2), dataset, RECIPES[name])
+    compressed = compress(network, dataset)
+    file, parts = write(compressed)
+    assert measure(compressed) == (len(file), parts)
+    assert sum(p.bytes for p in parts) == len(file)
 
 
 def with_checksum(body: bytes) -> bytes:

@@ -262,7 +262,7 @@ class Curve(NamedTuple):
 
 def draw_curve(d: Curve, p: Palette, height: int) -> go.Figure:
     """Accuracy against the prune ratio, or against the number of levels on a logarithmic axis."""
-    figure = blank(p, height, "", l=40, b=28)
+    figure = blank(p, height, "", l=40, b=28, t=8)
     grey, violet = p.marks["dense"], p.marks["combined"]
     color = p.marks["quantized" if d.by_levels else "pruned"]
     what = "%{x:.0f} levels" if d.by_levels else "%{x:.0f} % zeros"

@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PATIENCE = 10.0  # seconds after which somebody who does not ask any more is taken for gone
 EVENT_EVERY = 0.4  # seconds between two progress events of a job
-MOMENT = 0.05  # seconds of work in one call of the live lane: so long a new setting may wait
+MOMENT = 0.03  # seconds of work in one call of the live lane: so long a new setting may wait
+REST = 0.4  # seconds that a hand must rest before its curves are worked on, and anything is stored
 BUNDLE = 24  # asks in one call, at most
 DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again
 WORKER_DIED = "its worker died; nothing finished was lost, press again to run it again"
 GOALS: tuple[Goal, ...] = get_args(Goal)
-PHASES: list[tuple[bool, Goal]] = [  # (the setting itself or its curves, what for)
+PHASES: list[
+    tuple[bool, Goal]
+] = [  # (the setting itself or its curves, what for); the last four when it rests
     (True, "estimate"),
     (True, "exact"),
     (False, "estimate"),
@@ -58,7 +61,8 @@ class DaskEngine(Engine):
         self._client: Client | None = None
         self._cluster: SpecCluster | None = None
         self._wishes: OrderedDict[str, list[Ask]] = OrderedDict()
-        self._asked: dict[str, float] = {}
+        self._asked: dict[str, float] = {}  # when each person was here last
+        self._moved: dict[str, float] = {}  # when each person's setting changed last
         self._live: list[str | None] = [None]  # addresses of live workers; None: any
         self._busy: set[int] = set()  # which of them work
         self._deaths: TTLCache[str, str] = TTLCache(REMEMBERED, DEATH_SECONDS)
@@ -78,7 +82,9 @@ class DaskEngine(Engine):
 
     @property
     def watchers(self) -> int:
-        return len(self._wishes)
+        now = time.monotonic()
+        with self._changed:
+            return sum(now - t < PATIENCE for t in self._asked.values())
 
     # workers
 
@@ -146,8 +152,11 @@ class DaskEngine(Engine):
     def want(self, owner: str, asks: Sequence[Ask]) -> None:
         self._look_up(asks)
         with self._changed:
+            before, now = self._wishes.get(owner), time.monotonic()
+            if before is None or before[0].key != asks[0].key:
+                self._moved[owner] = now
             self._wishes[owner] = list(asks)
-            self._asked[owner] = time.monotonic()
+            self._asked[owner] = now
         self._dispatch()
 
     def failure(self, ask: Ask) -> str:
@@ -166,18 +175,15 @@ class DaskEngine(Engine):
         First everybody's own setting, then their curves, then what remains to be stored; among
         equals people take turns, and what several want is done once.
         """
-        waiting: dict[str, list[Ask]] = {}
+        now = time.monotonic()
         for owner in list(self._wishes):
-            asks = [a for a in self._wishes[owner] if self._level(a.key) < 3]
-            if not asks or time.monotonic() - self._asked[owner] > PATIENCE:
-                del self._wishes[owner], self._asked[owner]
-            else:
-                current = self._wishes[owner][0]
-                waiting[owner] = asks if asks[0] is current else [current, *asks]
+            if now - self._asked[owner] > PATIENCE:
+                del self._wishes[owner], self._asked[owner], self._moved[owner]
         tasks: dict[tuple[str, Goal], Ask] = {}
-        for own, goal in PHASES:
+        for i, (own, goal) in enumerate(PHASES):
             reached = GOALS.index(goal) + 1
-            lists = [asks[:1] if own else asks[1:] for asks in waiting.values()]
+            there = [o for o in self._wishes if i < 2 or now - self._moved[o] >= REST]
+            lists = [self._wishes[o][:1] if own else self._wishes[o][1:] for o in there]
             for turn in zip_longest(*lists):
                 for ask in filter(None, turn):
                     mine = int(ask.recipe.digest[:4], 16) % len(self._live) == lane
@@ -324,6 +330,9 @@ def _local_cluster(limits: Settings) -> SpecCluster:
                 "dashboard": False,
                 "dashboard_address": "127.0.0.1:0",
                 "death_timeout": 30,
+                "env": {
+                    "MALLOC_ARENA_MAX": "2"
+                },  # threads that score would keep heaps of their own
             },
         }
 
@@ -353,7 +362,7 @@ def _warm_plugin() -> Any:
 
         def setup(self, worker: Any) -> None:
             lanes = worker.state.available_resources
-            os.nice(5 if "live" in lanes else 15)  # the page first, then sliders, then training
+            os.nice(9 if "live" in lanes else 19)  # the page first, then sliders, then training
             threading.Thread(target=_warm, daemon=True).start()
 
     return Warm()

@@ -1,0 +1,532 @@
+"""A class at the lab: many browser tabs move the sliders of one server while a network trains.
+
+`python -m benchmarks.load [--json] [--sessions 50] [--moves 10] [--think 4] [--no-training]`;
+with `--links 30` that many tabs open one fresh link at the same moment instead. A tab is a
+websocket that does what Streamlit's frontend does: it keeps the message cache, sends its widgets
+and its address, and runs the timers of fragments. A person waits for the exact figure of a setting,
+thinks, and moves on. What has no exact figure after 30 s is an error; if none comes later either,
+it counts as 30 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import random
+import re
+import socket
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import psutil  # type: ignore[import-untyped]
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0  # seconds after which a move counts as not answered
+TEACHER = "network=LeNet-5&data=MNIST&tune=Tune+10+epochs&prune=93"
+NETWORKS, DATA = ("LeNet-5", "LeNet-300-100", "Net"), ("MNIST", "Fashion-MNIST", "Digits 8×8")
+PAIRS = [(n, d) for d in DATA for n in NETWORKS if (n, d) != ("LeNet-5", "Digits 8×8")]
+LEVELS = ["4", "8", "12", "16", "24", "32", "64"]
+LEVELS_SHARE, BACK_SHARE = 0.25, 0.25  # of the moves: those of the levels, those that are undone
+RUN = re.compile(r"Run (\w+):")  # the page names the setting that it shows
+TROUBLE = re.compile(r"(?m)^.*(?:Traceback|ERROR|WARNING).*$")
+BROKEN = ForwardMsg.FINISHED_WITH_COMPILE_ERROR
+EARLY = ForwardMsg.FINISHED_EARLY_FOR_RERUN
+
+
+@dataclass
+class Move:
+    """A move of a slider, or the opening of a page: when it was sent, and what came when.
+
+    before: the setting that the page showed until then. All times in seconds of perf_counter.
+    """
+
+    before: str
+    sent: float = field(default_factory=time.perf_counter)
+    finished: float | None = None  # the first script run that drew the new setting has ended
+    figure: float | None = None  # an accuracy, measured or estimated
+    exact: float | None = None
+
+    def see(self, text: str, now: float) -> None:
+        """The accuracy card of the new setting shows this."""
+        if "%" not in text:
+            return
+        self.figure = self.figure or now
+        if not text.startswith("≈"):
+            self.exact = self.exact or now
+
+    @property
+    def done(self) -> bool:
+        return self.finished is not None and self.exact is not None
+
+
+@dataclass
+class Load:
+    """What all tabs have seen."""
+
+    opened: list[Move] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter)  # full, restarted, fragment
+    jobs: int = 0
+
+
+class Page:
+    """What a tab knows by the server's messages, and what it answers. Knows no websocket."""
+
+    def __init__(self, link: str, load: Load) -> None:
+        self.load = load
+        self.query = dict(parse_qsl(link))
+        self.move = Move("")  # the opening, until a slider moves
+        self.shown = ""  # the setting that was drawn last
+        self.script = ""
+        self.running = True
+        self.widgets: dict[str, Any] = {}
+        self.drawn: set[str] = set()  # widgets of this run; others are stale, and go when it ends
+        self.values: dict[str, WidgetState] = {}
+        self.timers: dict[str, float] = {}  # fragment -> seconds
+        self.cached: dict[str, int] = {}  # hash -> runs before it was last used
+        self.cached_for = 2
+        self.ended = 0
+
+    def take(self, msg: ForwardMsg, now: float) -> None:
+        kind = msg.WhichOneof("type")
+        if msg.metadata.cacheable and msg.hash:
+            self.cached[msg.hash] = self.ended
+        if kind == "delta" and msg.delta.WhichOneof("type") == "new_element":
+            self._element(msg.delta.new_element, now)
+        elif kind == "ref_hash":
+            if msg.ref_hash not in self.cached:
+                self.load.errors["a message that this tab does not have"] += 1
+            self.cached[msg.ref_hash] = self.ended
+        elif kind == "new_session":
+            self._start(msg)
+        elif kind == "script_finished":
+            self._finish(msg, now)
+        elif kind == "auto_rerun":
+            self.timers[msg.auto_rerun.fragment_id] = msg.auto_rerun.interval
+        elif kind == "stop_auto_rerun":
+            for fragment in msg.stop_auto_rerun.fragment_ids:
+                self.timers.pop(fragment, None)
+        elif kind == "navigation":
+            self.script = msg.navigation.page_script_hash or self.script
+        elif kind == "page_info_changed":
+            self.query = dict(parse_qsl(msg.page_info_changed.query_string))
+
+    def _start(self, msg: ForwardMsg) -> None:
+        self.script = msg.new_session.page_script_hash or self.script
+        if not msg.metadata.run.fragment_ids:
+            self.cached_for = msg.new_session.config.max_cached_message_age
+            self.running = True
+            self.timers.clear()
+            self.drawn.clear()
+
+    def _element(self, element: Any, now: float) -> None:
+        name = element.WhichOneof("type")
+        if name == "markdown" and (named := RUN.match(element.markdown.body)):
+            self.shown = named[1]
+        elif name == "metric" and element.metric.label.startswith("Accuracy"):
+            if self.shown != self.move.before:
+                self.move.see(element.metric.body, now)
+        elif name in ("slider", "button"):
+            proto = getattr(element, name)
+            self.widgets[proto.id] = proto
+            self.drawn.add(proto.id)
+        elif name == "exception":
+            self.load.errors[f"{element.exception.type}: {element.exception.message[:80]}"] += 1
+
+    def _finish(self, msg: ForwardMsg, now: float) -> None:
+        status, fragments = msg.script_finished, msg.metadata.run.fragment_ids
+        if status == BROKEN:
+            self.load.errors["the script does not compile"] += 1
+        kind = "fragment" if fragments else "restarted" if status == EARLY else "full"
+        self.load.runs[kind] += 1
+        self.ended += 1
+        if fragments:
+            return
+        if self.shown != self.move.before:
+            self.move.finished = self.move.finished or now
+        if status != EARLY:
+            self.running = False
+            self.widgets = {i: w for i, w in self.widgets.items() if i in self.drawn}
+            oldest = self.ended - self.cached_for
+            self.cached = {h: used for h, used in self.cached.items() if used >= oldest}
+
+    def widget(self, key: str) -> Any:
+        """The slider or button of this key, or the first whose key starts with it; None if none."""
+        return next((p for i, p in self.widgets.items() if re.search(f"-{key}(-|$)", i)), None)
+
+    def set(self, key: str, value: str) -> None:
+        proto = self.widget(key)
+        state = self.values.setdefault(proto.id, WidgetState(id=proto.id))
+        if proto.options:
+            state.string_array_value.data[:] = [value]
+        else:
+            state.double_array_value.data[:] = [float(value)]
+        self.query[proto.query_param_key] = value
+
+    def request(self, fragment: str = "", trigger: str = "") -> bytes:
+        """The message that asks for a run. Widgets that nobody touched the server knows."""
+        msg = BackMsg()
+        run = msg.rerun_script
+        run.query_string, run.page_script_hash = urlencode(self.query), self.script
+        run.fragment_id, run.is_auto_rerun = fragment, bool(fragment)
+        run.cached_message_hashes.extend(self.cached)
+        run.context_info.timezone, run.context_info.locale = "UTC", "en-US"
+        run.context_info.color_scheme = "light"
+        run.widget_states.widgets.extend(self.values.values())
+        if trigger:
+            run.widget_states.widgets.add(id=trigger, trigger_value=True)
+        self.running = self.running or not fragment
+        return msg.SerializeToString()
+
+
+class Tab:
+    """A page, its websocket and its timers."""
+
+    def __init__(self, connection: ClientConnection, page: Page) -> None:
+        self.connection, self.page = connection, page
+        self.changed = asyncio.Event()
+        self.closed = False
+        self.ticking: dict[str, tuple[float, asyncio.Task[None]]] = {}
+
+    async def read(self) -> None:
+        with suppress(ConnectionClosed):
+            async for raw in self.connection:
+                assert isinstance(raw, bytes)
+                self.page.take(ForwardMsg.FromString(raw), time.perf_counter())
+                self.set_timers()
+                self.changed.set()
+        self.page.load.errors["the server closed the websocket"] += 1
+        self.closed = True
+        self.changed.set()
+
+    def set_timers(self) -> None:
+        """Tick as the page's timers say, as the browser's setInterval does."""
+        for fragment, (every, task) in list(self.ticking.items()):
+            if self.page.timers.get(fragment) != every:
+                task.cancel()
+                del self.ticking[fragment]
+        for fragment, every in self.page.timers.items():
+            if fragment not in self.ticking:
+                self.ticking[fragment] = every, asyncio.create_task(self.tick(fragment, every))
+
+    async def tick(self, fragment: str, every: float) -> None:
+        with suppress(ConnectionClosed):
+            while True:  # also while a script runs: the server makes one run of several requests
+                await asyncio.sleep(every)
+                await self.connection.send(self.page.request(fragment))
+
+    async def until(self, what: Callable[[], bool], seconds: float | None = PATIENCE) -> bool:
+        """Wait until this holds; whether it does after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not what() and not self.closed:
+                    self.changed.clear()
+                    await self.changed.wait()
+        return what()
+
+    async def answered(self) -> None:
+        """Wait until the page shows what was asked for last; too late is an error."""
+        move = self.page.move
+        if not await self.until(lambda: move.done) and not self.closed:
+            what = "a move" if move.before else "a link"
+            self.page.load.errors[f"{what} without an exact figure for {PATIENCE:.0f} s"] += 1
+
+    async def move(self, key: str, value: str) -> Move:
+        self.page.set(key, value)
+        self.page.move = move = Move(self.page.shown)
+        await self.connection.send(self.page.request())
+        return move
+
+
+@asynccontextmanager
+async def opened(url: str, link: str, load: Load) -> AsyncIterator[Tab]:
+    """A tab that has just asked for the page at this link."""
+    page = Page(link, load)
+    address = f"{url.replace('http', 'ws', 1).rstrip('/')}/_stcore/stream"
+    async with connect(
+        address,
+        subprotocols=[Subprotocol("streamlit")],
+        compression=None,
+        proxy=None,
+        max_size=None,
+    ) as connection:
+        tab = Tab(connection, page)
+        reader = asyncio.create_task(tab.read())
+        try:
+            await connection.send(page.request())
+            yield tab
+        finally:
+            for task in (reader, *(task for _, task in tab.ticking.values())):
+                task.cancel()
+
+
+def settings(rng: random.Random, count: int, prune: int) -> Iterator[tuple[str, str]]:
+    """Moves of one person, each changes one slider; some undo the one before."""
+    now = {"prune": str(prune), "levels": "16"}
+    undo: tuple[str, str] | None = None
+    for _ in range(count):
+        if undo and rng.random() < BACK_SHARE:
+            key, value = undo
+        else:
+            key = "levels" if rng.random() < LEVELS_SHARE else "prune"
+            values = LEVELS if key == "levels" else [str(p) for p in range(100)]
+            value = rng.choice([v for v in values if v != now[key]])
+        undo = key, now[key]
+        now[key] = value
+        yield key, value
+
+
+async def person(i: int, args: argparse.Namespace, url: str, load: Load) -> None:
+    """Opens the page some time within the first think time, then moves its sliders."""
+    rng = random.Random(1_000 * args.seed + i)
+    (network, data), prune = PAIRS[i % len(PAIRS)], rng.randrange(100)
+    await asyncio.sleep(args.think * rng.random())
+    link = urlencode({"network": network, "data": data, "prune": prune})
+    async with opened(url, link, load) as tab:
+        load.opened.append(tab.page.move)
+        await tab.answered()
+        for key, value in settings(rng, args.moves, prune):
+            await asyncio.sleep(args.think * rng.uniform(0.5, 1.5))
+            load.moves.append(await tab.move(key, value))
+            await tab.answered()
+
+
+async def visitor(url: str, link: str, load: Load) -> Move:
+    """Opens a link, and stays until nothing more is to come."""
+    async with opened(url, link, load) as tab:
+        await tab.answered()
+        await tab.until(lambda: not tab.page.running and not tab.page.timers)
+        return tab.page.move
+
+
+async def teach(tab: Tab) -> None:
+    """Keep one training job running: press the button, and when it is done, on to another ratio."""
+    page = tab.page
+    for prune in (*range(92, 49, -1), *range(94, 99)):
+        if await tab.until(lambda: not page.running and page.widget("start") is not None):
+            await tab.connection.send(page.request(trigger=page.widget("start").id))
+            page.load.jobs += 1
+        await tab.until(lambda: page.widget("cancel") is not None)
+        await tab.until(lambda: not page.running and page.widget("cancel") is None, None)
+        await tab.move("prune", str(prune))
+
+
+@dataclass
+class Server:
+    """A lab. process: the web process, where it is ours; peaks: of its memory and of all, bytes."""
+
+    url: str
+    process: psutil.Process | None = None
+    log: Path | None = None
+    peak_web: int = 0
+    peak_all: int = 0
+
+    def family(self) -> list[psutil.Process]:
+        """The web process, then its workers and who watches them; empty where it is not ours."""
+        return [self.process, *self.process.children(recursive=True)] if self.process else []
+
+    async def watch(self) -> None:
+        """Note the peaks of memory, once a second."""
+        while True:
+            with suppress(psutil.NoSuchProcess):
+                sizes = [p.memory_info().rss for p in self.family()]
+                self.peak_web = max(self.peak_web, sum(sizes[:1]))
+                self.peak_all = max(self.peak_all, sum(sizes))
+            await asyncio.sleep(1)
+
+    def clocks(self) -> dict[str, float]:
+        """Seconds so far: of the clock, and of CPU of this driver, the web process, its workers."""
+        now = {"wall": time.perf_counter(), "driver": time.process_time()}
+        if self.process is not None:
+            cpu = [sum(p.cpu_times()[:2]) for p in self.family()]
+            now |= {"web": cpu[0], "workers": sum(cpu[1:])}
+        return now
+
+    def since(self, before: dict[str, float]) -> dict[str, float]:
+        return {what: now - before[what] for what, now in self.clocks().items()}
+
+
+@contextmanager
+def started() -> Iterator[Server]:
+    """A server of our own on a free port, with a store that goes away with it."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        env = os.environ | {
+            "COMPRESSION_STORE": f"sqlite:///{home / 'store.sqlite'}",
+            "COMPRESSION_FILES": str(home / "files"),
+        }
+        command = [sys.executable, "-m", "streamlit", "run", "serve.py"]
+        command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
+        log = home / "server.log"
+        with open(log, "w") as out:
+            process = psutil.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
+        server = Server(f"http://127.0.0.1:{port}", process, log)
+        try:
+            wait_for(server)
+            yield server
+        finally:
+            everyone = server.family()
+            process.terminate()
+            for left in psutil.wait_procs(everyone, 20)[1]:
+                left.kill()
+
+
+def wait_for(server: Server) -> None:
+    for _ in range(240):
+        assert server.process is not None and server.process.is_running()
+        with suppress(OSError):
+            if urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=5).read() == b"ok":
+                return
+        time.sleep(0.25)
+    raise TimeoutError(server.url)
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least this share of them does not exceed; None of none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+
+def spread(moves: Sequence[Move], **names: str) -> dict[str, float | None]:
+    """p50 and p95 of the milliseconds from what was sent to what came of it: field by name."""
+    times: dict[str, float | None] = {}
+    for name, came in names.items():
+        ends = [getattr(m, came) or m.sent + PATIENCE for m in moves]
+        taken = [round(1e3 * (end - m.sent), 1) for m, end in zip(moves, ends, strict=True)]
+        times |= {f"{name}_p{p}_ms": percentile(taken, p / 100) for p in (50, 95)}
+    return times
+
+
+async def classroom(args: argparse.Namespace, server: Server, load: Load) -> dict[str, Any]:
+    """Everybody moves sliders; the teacher's tab, open before and all the time, trains."""
+    async with opened(server.url, TEACHER, load) as desk:
+        await desk.answered()
+        teacher = asyncio.create_task(teach(desk) if args.training else asyncio.sleep(0))
+        if args.training and not await desk.until(lambda: desk.page.widget("cancel") is not None):
+            load.errors["the training did not start"] += 1
+        load.runs.clear()
+        before = server.clocks()
+        people = [person(i, args, server.url, load) for i in range(args.sessions)]
+        failures = await asyncio.gather(*people, return_exceptions=True)
+        spent = server.since(before)
+        failures += [teacher.exception()] if teacher.done() else []
+        teacher.cancel()
+    load.errors.update(f"a tab failed: {failed!r}"[:120] for failed in failures if failed)
+    return {
+        "sessions": args.sessions,
+        "moves": len(load.moves),
+        "think_s": args.think,
+        "training_jobs": load.jobs,
+        **spread(load.opened, first_run="finished", first_exact="exact"),
+        **spread(load.moves, rerun="finished", figure="figure", exact="exact"),
+        "estimated_moves": sum(m.figure != m.exact for m in load.moves),
+        **costs(spent, load.runs),
+    }
+
+
+def costs(spent: dict[str, float], runs: Counter[str]) -> dict[str, float]:
+    """Runs of the script, and the CPU that they took, fragments and all."""
+    full = runs["full"] + runs["restarted"]
+    figures = {
+        "seconds": round(spent["wall"], 1),
+        "driver_cpu_s": round(spent["driver"], 2),
+        "script_runs": full,
+        "restarted_runs": runs["restarted"],  # by st.rerun, before their end
+        "fragment_runs": runs["fragment"],
+    }
+    if "web" in spent:
+        figures["web_cpu_s"] = round(spent["web"], 1)
+        figures["web_cpu_ms_per_run"] = round(1e3 * spent["web"] / max(1, full), 1)
+        figures["workers_cpu_s"] = round(spent["workers"], 1)
+    return figures
+
+
+async def one_link(args: argparse.Namespace, server: Server, load: Load) -> dict[str, Any]:
+    """A fresh link opened by one tab, then another by many at once: the workers compute it once."""
+    link = "network=LeNet-5&data=MNIST&prune={}&levels={}".format
+    await visitor(server.url, link(90, 16), load)
+    before = server.clocks()
+    alone = await visitor(server.url, link(61, 24), load)
+    once = server.since(before)
+    load.runs.clear()
+    before = server.clocks()
+    tabs = [visitor(server.url, link(63, 28), load) for _ in range(args.links)]
+    load.opened += await asyncio.gather(*tabs)
+    spent = server.since(before)
+    return {
+        "links": args.links,
+        "alone_figure_ms": spread([alone], alone="figure")["alone_p50_ms"],
+        "alone_exact_ms": spread([alone], alone="exact")["alone_p50_ms"],
+        **spread(load.opened, first_run="finished", figure="figure", exact="exact"),
+        **costs(spent, load.runs),
+        "alone_workers_cpu_s": costs(once, Counter()).get("workers_cpu_s"),
+    }
+
+
+async def observed(args: argparse.Namespace, server: Server) -> dict[str, Any]:
+    load = Load()
+    watcher = asyncio.create_task(server.watch())
+    report = await (one_link if args.links else classroom)(args, server, load)
+    watcher.cancel()
+    report |= {"error_count": load.errors.total(), "errors": dict(load.errors)}
+    if server.log is not None:
+        report["peak_rss_web_mb"] = round(server.peak_web / 1e6)
+        report["peak_rss_mb"] = round(server.peak_all / 1e6)
+        report["log_lines"] = len(TROUBLE.findall(server.log.read_text()))
+    return report
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    if args.url:
+        return asyncio.run(observed(args, Server(args.url)))
+    with started() as server:
+        return asyncio.run(observed(args, server))
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--sessions", type=int, default=50, help="tabs that move sliders")
+    parser.add_argument("--moves", type=int, default=10, help="moves of each")
+    parser.add_argument("--think", type=float, default=4, help="mean seconds between moves")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--url", default="", help="a server that runs already")
+    parser.add_argument("--no-training", dest="training", action="store_false")
+    parser.add_argument("--links", type=int, default=0, help="tabs that open one fresh link")
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    args = arguments()
+    report = measure(args)
+    if args.json:
+        print(json.dumps({"load": report}))
+        return
+    for name, value in report.items():
+        print(f"{name:24} {value}")
+
+
+if __name__ == "__main__":
+    main()
