@@ -30,6 +30,7 @@ lint: .venv/ready-dev
 
 bench: .venv/ready-dev
 	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks.load
 
 baselines: .venv/ready
 	$(BIN)/python -m compression baselines

@@ -196,6 +196,40 @@ def test_the_curve_and_its_reference_fill_in_while_one_looks(page, server):
     wait_for_curve(page, "random")
 
 
+def test_the_curve_along_the_levels_is_one_click_away_and_in_the_link(page, server):
+    goto(page, f"{server.url}/?prune=70&levels=24")
+    measured(page)
+    page.get_by_role("radio", name="levels").or_(
+        page.get_by_role("button", name="levels", exact=True)
+    ).first.click()
+    expect(page).to_have_url(re.compile("along=levels"))
+    wait_for_curve(page, "this method")
+    wait_for_curve(page, "uniform")
+
+
+def test_an_estimate_is_marked_and_gives_way_to_the_full_score(page, server):
+    """Net is the slowest: what comes first is an estimate, unless all images were seen in time."""
+    goto(page, f"{server.url}/?network=net&data=fashion_mnist&prune=91&levels=off")
+    expect(card(page, "Accuracy")).to_contain_text("±", timeout=60_000)
+    page.evaluate(
+        """() => { window.seen = new Set(); const look = () => {
+            for (const m of document.querySelectorAll('[data-testid=stMetric]'))
+                if (m.innerText.startsWith('Accuracy')) window.seen.add(m.innerText); };
+            new MutationObserver(look).observe(document.body,
+                {subtree: true, childList: true, characterData: true}); }"""
+    )
+    for _ in range(3):
+        press(page, "Prune ratio", "ArrowRight")
+        page.wait_for_timeout(250)
+    accuracy = card(page, "Accuracy")
+    expect(accuracy).not_to_contain_text("≈", timeout=30_000)
+    expect(page.get_by_role("button", name="Export")).to_be_enabled(timeout=30_000)
+    seen = page.evaluate("() => [...window.seen]")
+    estimates = [text for text in seen if "≈" in text]
+    assert all(re.search(r"from [\d\u202f]+ of 5\u202f000 images", text) for text in estimates)
+    assert len(seen) > len(estimates), seen
+
+
 def test_a_link_shows_the_same_in_another_browser(page, browser: Browser, server):
     goto(page, f"{server.url}/?network=LeNet-5&prune=70&levels=8&prune_by=Per+layer&bytes_by=layer")
     accuracy, size = measured(page), card(page, "File size").inner_text()

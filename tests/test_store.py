@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from compression.baselines import baseline, shipped
 from compression.errors import InvalidInput, StoreError
+from compression.pipeline import run
 from compression.pruning import MagnitudePruning
 from compression.result import Part
 from compression.settings import ROOT, Settings, settings
@@ -352,3 +353,18 @@ def test_runs_that_cannot_be_read_are_left_out_and_the_others_stay(store, caplog
     assert found == [good.digest]
     assert store.get(old.digest) is None
     assert "left out" in caplog.text
+
+
+def test_many_results_are_fetched_at_once_and_only_those_of_the_split(store):
+    dense = baseline("lenet_300_100", "digits")
+    recipes = [dense.then(MagnitudePruning(sparsity=s)) for s in (0.2, 0.5)]
+    both = run(recipes[0], store, split="test")
+    one = run(recipes[1], store, split="validation")
+    digests = [r.digest for r in (dense, *recipes)] + ["0" * 16]
+    assert store.get_many(digests) == {
+        dense.digest: store.get(dense.digest),
+        both.digest: both,
+        one.digest: one,
+    }
+    assert set(store.get_many(digests, "test")) == {dense.digest, both.digest}
+    assert store.get_many([]) == {}

@@ -6,8 +6,16 @@ from hypothesis import strategies as st
 
 from compression.baselines import baseline
 from compression.pruning import MagnitudePruning, RandomPruning
-from compression.quantization import CodebookQuantization
-from compression.sweep import CURVE_SPARSITIES, coarse_to_fine, replace_step, sparsity_curve
+from compression.quantization import CodebookQuantization, FixedPointQuantization
+from compression.sweep import (
+    CURVE_LEVELS,
+    CURVE_SPARSITIES,
+    coarse_to_fine,
+    coordinates,
+    levels_curve,
+    replace_step,
+    sparsity_curve,
+)
 
 DENSE = baseline("lenet_300_100", "digits")
 PRUNE, SHARE = MagnitudePruning(sparsity=0.8, scope="layer"), CodebookQuantization(levels=16)
@@ -64,3 +72,34 @@ def test_coarse_to_fine_of_few_points(n, order):
 @given(st.integers(0, 200))
 def test_coarse_to_fine_asks_for_every_point_once(n):
     assert sorted(coarse_to_fine(n)) == list(range(n))
+
+
+def test_the_levels_curve_changes_one_knob_at_21_numbers():
+    dense = baseline("net", "digits")
+    recipe = dense.then(MagnitudePruning(sparsity=0.5), CodebookQuantization(levels=9))
+    curve = levels_curve(recipe, len(dense.steps) + 1, CodebookQuantization(rate=1), "levels")
+    assert [n for n, _ in curve] == list(CURVE_LEVELS) and len(CURVE_LEVELS) == 21
+    for n, r in curve:
+        assert r.steps[-1] == CodebookQuantization(levels=int(n), rate=1)
+        assert r.steps[:-1] == recipe.steps[:-1]
+    by_q = levels_curve(recipe, len(recipe.steps) - 1, FixedPointQuantization(), "Q")
+    assert [r.steps[-1].Q for _, r in by_q] == list(CURVE_LEVELS)
+
+
+def test_near_recipes_have_near_coordinates_and_others_live_elsewhere():
+    dense = baseline("net", "digits")
+
+    def at(sparsity: float, levels: int, **more):
+        steps = MagnitudePruning(sparsity=sparsity, **more), CodebookQuantization(levels=levels)
+        return coordinates(dense.then(*steps))
+
+    words, here = at(0.5, 16)
+    for other, apart in ((at(0.55, 16), 0.05 / 0.99), (at(0.5, 32), 1 / 7), (at(0.5, 16), 0)):
+        assert other[0] == words
+        assert sum(abs(x - y) for x, y in zip(here, other[1], strict=True)) == pytest.approx(apart)
+    elsewhere = [
+        at(0.5, 16, scope="layer"),
+        coordinates(dense),
+        coordinates(baseline("net", "mnist")),
+    ]
+    assert all(found[0] != words for found in elsewhere)
