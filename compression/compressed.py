@@ -22,7 +22,7 @@ from .models import (
 from .quantization import Codebook, FixedPoint, Grid
 
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats
-SAMPLE = 1024
+SAMPLE = 512
 KINDS = ("raw", "float", "codebook", "grid", "fixed_point")
 
 

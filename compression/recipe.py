@@ -15,7 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -232,7 +232,7 @@ class Recipe:
 
     def prefix(self, length: int) -> Recipe:
         """The recipe of the first `length` steps: a prefix of a recipe is a recipe."""
-        return dataclasses.replace(self, steps=self.steps[:length])
+        return _known(self.model, self.dataset, self.steps[:length], self.width, self.seed)
 
     def prefixes(self) -> Iterator[Recipe]:
         """All prefixes, the longest (the recipe itself) first."""
@@ -300,3 +300,9 @@ class Recipe:
 def kept(total: int, sparsity: float) -> int:
     """K, how many of `total` stay at this sparsity; at least 1."""
     return max(1, total - math.floor(total * sparsity + 1e-9))
+
+
+@lru_cache(maxsize=4096)
+def _known(model: str, dataset: str, steps: tuple[Step, ...], width: float, seed: int) -> Recipe:
+    """A recipe, the same object again where it was asked for before: its digest is known then."""
+    return Recipe(model, dataset, steps, width, seed)
