@@ -122,6 +122,7 @@ class _Look:
         n = next((planned for planned in SCHEDULE if planned > seen), total) - seen
         if seen >= FIRST_SHOWN:
             n = max(min(n, MOST_AT_ONCE), int(SLICE / self.pace))
+            n = total if 2 * n > total - seen else n  # a short rest is not worth an estimate
         chosen = self.estimator.draw(n)
         found = self.forward(self.base.inputs, torch.from_numpy(chosen)).numpy()
         labels = self.base.labels[chosen]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sqlite3
+import threading
 import time
 import uuid
 import zlib
@@ -30,6 +32,7 @@ from .settings import ROOT, settings
 
 log = logging.getLogger(__name__)
 ZOO = ROOT / "assets" / "zoo"
+SHELF_SECONDS = 0.3
 _tables = sa.MetaData()
 _runs = sa.Table(
     "runs",
@@ -186,14 +189,18 @@ class Store:
                 )
 
     def runs(
-        self, dataset: str, model: str | None = None, kept: bool | None = None
+        self,
+        dataset: str,
+        model: str | None = None,
+        kept: bool | None = None,
+        since: float = 0.0,
     ) -> list[Result]:
         """All results of a data set, and of one network if named, newest first, the shipped
-        networks among them.
+        networks among them. since: seconds since 1970, only what was changed then or later.
         """
         query = (
             sa.select(_runs.c.result)
-            .where(_runs.c.dataset == dataset)
+            .where((_runs.c.dataset == dataset) & (_runs.c.changed >= since))
             .order_by(_runs.c.changed.desc())
         )
         if model:
@@ -272,6 +279,30 @@ class Store:
             raise StoreError(f"{name} can't be written: {e}") from None
         with self.engine.begin() as c:
             _upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
+
+
+class Shelf:
+    """All results of a data set in memory, for many readers: only what is new is read again."""
+
+    def __init__(self, store: Store, dataset: str) -> None:
+        self._store, self._dataset = store, dataset
+        self._results: dict[str, Result] = {}  # the newest last
+        self._stamp: tuple[int, float] = (-1, 0.0)
+        self._looked = -math.inf
+        self._lock = threading.Lock()
+
+    def results(self, model: str | None = None) -> list[Result]:
+        """Newest first; of one network if named. New runs are seen within SHELF_SECONDS."""
+        with self._lock:
+            if time.monotonic() - self._looked > SHELF_SECONDS:
+                self._looked, stamp = time.monotonic(), self._store.stamp()
+                if stamp != self._stamp:
+                    new = self._store.runs(self._dataset, since=self._stamp[1])
+                    for result in reversed(new):
+                        self._results.pop(result.digest, None)
+                        self._results[result.digest] = result
+                    self._stamp = stamp
+            return [r for r in reversed(self._results.values()) if model in (None, r.recipe.model)]
 
 
 def _readable(text: str) -> Result | None:

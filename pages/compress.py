@@ -231,4 +231,5 @@ def watch() -> None:
 
 
 busy = training.any_live(job_drawn) or not engine.settled(wanted)
-st.fragment(watch, run_every=cached.tick() if busy else None)()
+urgent = here is None or here.estimated
+st.fragment(watch, run_every=cached.tick(urgent) if busy else None)()

@@ -28,7 +28,7 @@ def open_page(tmp_path, monkeypatch) -> Iterator[Open]:
     def forget() -> None:
         settings.cache_clear()
         cached.engine.cache_clear()
-        cached._runs.clear()
+        cached._shelf.clear()
         cached.change.clear()
 
     def opened(page: str = "compress", **query: str) -> AppTest:

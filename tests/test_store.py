@@ -16,7 +16,7 @@ from compression.pipeline import run
 from compression.pruning import MagnitudePruning
 from compression.result import Part
 from compression.settings import ROOT, Settings, settings
-from compression.store import Store, read_zoo, write_zoo
+from compression.store import Shelf, Store, read_zoo, write_zoo
 
 from .helpers import made_result
 
@@ -368,3 +368,22 @@ def test_many_results_are_fetched_at_once_and_only_those_of_the_split(store):
     }
     assert set(store.get_many(digests, "test")) == {dense.digest, both.digest}
     assert store.get_many([]) == {}
+
+
+def test_a_shelf_sees_what_is_new_and_reads_nothing_twice(store, monkeypatch):
+    monkeypatch.setattr("compression.store.SHELF_SECONDS", 0)
+    dense = baseline("lenet_300_100", "digits")
+    shelf = Shelf(store, "digits")
+    assert shelf.results() == store.runs("digits")
+    read: list[int] = []
+    runs = store.runs
+    monkeypatch.setattr(
+        store, "runs", lambda *a, **k: read.append(len(found := runs(*a, **k))) or found
+    )
+    for i, sparsity in enumerate((0.2, 0.5, 0.8)):
+        new = run(dense.then(MagnitudePruning(sparsity=sparsity)), store)
+        assert shelf.results("lenet_300_100")[0] == new
+        assert len(shelf.results()) == len(runs("digits")) and i < len(read)
+    shelf.results()
+    assert {r.digest for r in shelf.results("net")} == {baseline("net", "digits").digest}
+    assert len(read) == 3 and max(read) <= len(store.zoo) + 2

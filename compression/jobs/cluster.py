@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 PATIENCE = 10.0  # seconds after which somebody who does not ask any more is taken for gone
 EVENT_EVERY = 0.4  # seconds between two progress events of a job
 MOMENT = 0.03  # seconds of work in one call of the live lane: so long a new setting may wait
+CROWD = (
+    4  # people from whom on calls are longer, and one waits at the worker while one is worked on
+)
+CROWD_MOMENT = 0.1
 REST = 0.4  # seconds that a hand must rest before its curves are worked on, and anything is stored
 BUNDLE = 24  # asks in one call, at most
 DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again
@@ -64,7 +68,8 @@ class DaskEngine(Engine):
         self._asked: dict[str, float] = {}  # when each person was here last
         self._moved: dict[str, float] = {}  # when each person's setting changed last
         self._live: list[str | None] = [None]  # addresses of live workers; None: any
-        self._busy: set[int] = set()  # which of them work
+        self._calls: Counter[int] = Counter()  # how many are under way at each of them
+        self._under_way: set[str] = set()  # keys of what they work on
         self._deaths: TTLCache[str, str] = TTLCache(REMEMBERED, DEATH_SECONDS)
         self._lanes = True  # whether workers say which lane they belong to
         self._closed = False
@@ -92,6 +97,7 @@ class DaskEngine(Engine):
         import dask
         from distributed import Client
 
+        environ = "distributed.nanny.pre-spawn-environ"
         dask.config.set(
             {
                 "distributed.scheduler.allowed-failures": (
@@ -99,6 +105,10 @@ class DaskEngine(Engine):
                 ),  # the default runs a job again, silently, when it died
                 "distributed.comm.timeouts.connect": "10s",
                 "distributed.worker.daemon": True,
+                # dask's default gives every tensor back to the system: scoring takes twice as long
+                f"{environ}.MALLOC_TRIM_THRESHOLD_": 1 << 30,
+                f"{environ}.MALLOC_MMAP_THRESHOLD_": 1 << 30,
+                f"{environ}.MALLOC_ARENA_MAX": 2,
             }
         )
         logging.getLogger("distributed").setLevel(logging.ERROR)
@@ -172,22 +182,24 @@ class DaskEngine(Engine):
     def _tasks(self, lane: int) -> list[tuple[Ask, Goal]]:
         """What a live worker does next, the most urgent first.
 
-        First everybody's own setting, then their curves, then what remains to be stored; among
-        equals people take turns, and what several want is done once.
+        First everybody's own setting, who has waited longest first; then their curves, in turns;
+        then what remains to be stored. What several want is done once.
         """
         now = time.monotonic()
         for owner in list(self._wishes):
             if now - self._asked[owner] > PATIENCE:
                 del self._wishes[owner], self._asked[owner], self._moved[owner]
+        waiting = sorted(self._wishes, key=self._moved.__getitem__)
         tasks: dict[tuple[str, Goal], Ask] = {}
         for i, (own, goal) in enumerate(PHASES):
-            reached = GOALS.index(goal) + 1
-            there = [o for o in self._wishes if i < 2 or now - self._moved[o] >= REST]
-            lists = [self._wishes[o][:1] if own else self._wishes[o][1:] for o in there]
+            if i == 2:
+                waiting = [o for o in self._wishes if now - self._moved[o] >= REST]
+            lists = [self._wishes[o][:1] if own else self._wishes[o][1:] for o in waiting]
             for turn in zip_longest(*lists):
                 for ask in filter(None, turn):
                     mine = int(ask.recipe.digest[:4], 16) % len(self._live) == lane
-                    if mine and self._level(ask.key) < reached:
+                    open_ = self._level(ask.key) <= GOALS.index(goal)
+                    if mine and open_ and ask.key not in self._under_way:
                         tasks[ask.key, goal] = ask
                 if len(tasks) >= BUNDLE:
                     return [(ask, goal) for (_, goal), ask in tasks.items()]
@@ -199,15 +211,18 @@ class DaskEngine(Engine):
             return
         for lane, address in enumerate(self._live):
             with self._changed:
-                if lane in self._busy:
+                crowd = len(self._wishes) >= CROWD
+                if self._calls[lane] > crowd:
                     continue
                 tasks = self._tasks(lane)
                 if not tasks:
                     continue
-                self._busy.add(lane)
+                self._calls[lane] += 1
+                self._under_way |= {ask.key for ask, _ in tasks}
             future = client.submit(
                 _look_on_worker,
                 tasks,
+                CROWD_MOMENT if crowd else MOMENT,
                 key=f"live-{uuid.uuid4().hex}",
                 pure=False,
                 priority=10,
@@ -243,7 +258,8 @@ class DaskEngine(Engine):
             for owner, asks in list(self._wishes.items()):  # who was served goes to the end
                 if any(a.key in found for a in asks):
                     self._wishes.move_to_end(owner)
-            self._busy.discard(lane)
+            self._calls[lane] -= 1
+            self._under_way -= {ask.key for ask, _ in tasks}
             self._changed.notify_all()
         self._dispatch()
 
@@ -391,12 +407,14 @@ def _store_on_worker() -> Store:
         return _worker_store
 
 
-def _look_on_worker(tasks: list[tuple[Ask, Goal]]) -> dict[str, Result | Preview | str]:
+def _look_on_worker(
+    tasks: list[tuple[Ask, Goal]], moment: float
+) -> dict[str, Result | Preview | str]:
     """As many of the tasks as fit into a moment, at least the first."""
     global _worker_live
     if _worker_live is None:
         _worker_live = Live(_store_on_worker())
-    until = time.perf_counter() + MOMENT
+    until = time.perf_counter() + moment
     found: dict[str, Result | Preview | str] = {}
     for ask, goal in tasks:
         try:
@@ -431,7 +449,11 @@ def _run_on_worker(recipe: Recipe, run_id: str) -> dict[str, Any]:
         nonlocal stopping
         now = time.monotonic()
         if not stopping and now - last["check"] >= 0.1:  # asking takes 0.6 ms
-            last["check"], stopping = now, stop.is_set()
+            last["check"] = now
+            try:
+                stopping = stop.is_set()
+            except (AttributeError, OSError):  # the scheduler is gone: so is who waits
+                stopping = True
         return stopping
 
     emit({"kind": "running"})

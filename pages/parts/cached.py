@@ -12,7 +12,7 @@ import streamlit as st
 
 from compression.jobs import Engine, make_engine
 from compression.result import Change, Result
-from compression.store import Store
+from compression.store import Shelf, Store
 
 
 @lru_cache(maxsize=1)  # not Streamlit's cache: the server asks for it before there is any session
@@ -30,9 +30,10 @@ def owner() -> str:
     return st.session_state["owner"]
 
 
-def tick() -> float:
-    """Seconds between two looks at what is still being computed: more, the more people look."""
-    return 0.5 if engine().watchers < 10 else 1.0 if engine().watchers < 30 else 2.0
+def tick(urgent: bool) -> float:
+    """Seconds between two looks at what is being computed: more, the more people look."""
+    slow = 1.0 if engine().watchers < 20 else 2.0
+    return slow / 2 if urgent else slow
 
 
 def runs(dataset: str, model: str | None = None) -> list[Result]:
@@ -40,12 +41,12 @@ def runs(dataset: str, model: str | None = None) -> list[Result]:
 
     Do not change them.
     """
-    return _runs(dataset, model, engine().store.stamp())
+    return _shelf(dataset, engine().store.database).results(model)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _runs(dataset: str, model: str | None, stamp: tuple[int, float]) -> list[Result]:
-    return engine().store.runs(dataset, model)
+def _shelf(dataset: str, database: str) -> Shelf:
+    return Shelf(engine().store, dataset)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
