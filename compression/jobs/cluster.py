@@ -69,6 +69,7 @@ class DaskEngine(Engine):
         self._moved: dict[str, float] = {}  # when each person's setting changed last
         self._live: list[str | None] = [None]  # addresses of live workers; None: any
         self._calls: Counter[int] = Counter()  # how many are under way at each of them
+        self._timer: threading.Timer | None = None
         self._under_way: set[str] = set()  # keys of what they work on
         self._deaths: TTLCache[str, str] = TTLCache(REMEMBERED, DEATH_SECONDS)
         self._lanes = True  # whether workers say which lane they belong to
@@ -165,8 +166,23 @@ class DaskEngine(Engine):
             before, now = self._wishes.get(owner), time.monotonic()
             if before is None or before[0].key != asks[0].key:
                 self._moved[owner] = now
+                self._wake_up()
             self._wishes[owner] = list(asks)
             self._asked[owner] = now
+        self._dispatch()
+
+    def _wake_up(self) -> None:
+        """Look again when the hands of this moment have rested, whoever asks in between."""
+        if self._timer is None and not self._closed:
+            self._timer = threading.Timer(REST, self._rested)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _rested(self) -> None:
+        with self._changed:
+            self._timer = None
+            if any(time.monotonic() - moved < REST for moved in self._moved.values()):
+                self._wake_up()
         self._dispatch()
 
     def failure(self, ask: Ask) -> str:
