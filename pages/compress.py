@@ -17,7 +17,7 @@ from compression.recipe import Recipe
 from compression.result import Result
 from pages.parts import cached, controls, curves, frame, panels, training
 
-WAIT = 0.5  # seconds that the page waits for a figure before it draws without it
+WAIT = 0.35  # seconds that the page waits for a figure before it draws without it
 TRAIL = 6
 CHOICE = 48  # pixels that the choice above the curve takes
 
@@ -226,7 +226,10 @@ with bottom[2].container(border=True, height="stretch"):
 def watch() -> None:
     """Redraw the page when what it shows has become better known, or its job has moved."""
     engine.want(owner, wanted)
-    if engine.progress(wanted) != drawn or training.states([recipe], engine, owner) != job_drawn:
+    state = engine.progress(wanted)
+    whole = engine.watchers < cached.CLASS or engine.settled(wanted)  # else the own figure alone
+    moved = state != drawn if whole else state[:2] != drawn[:2]
+    if moved or training.states([recipe], engine, owner) != job_drawn:
         st.rerun(scope="app")
 
 

@@ -71,7 +71,7 @@ def test_a_move_is_answered_by_the_card_of_its_own_setting(page):
     take(page, drawn("b", "…"), 12)
     assert page.move.figure is None and page.move.finished == 12.4
     take(page, drawn("b", "≈ 96 % ±1"), 13)
-    assert page.move.figure == 13.3 and not page.move.done
+    assert page.move.figure == 13.3 and page.move.done and page.move.exact is None
     take(page, drawn("b", "96.3 % ±0.5"), 14)
     take(page, drawn("b", "96.3 % ±0.5"), 15)
     move = page.move
@@ -190,6 +190,6 @@ def test_three_tabs_at_a_real_server():
     report = load.measure(load.arguments(words.split()))
     assert report["errors"] == {} and report["log_lines"] == 0
     assert report["moves"] == 6 and report["training_jobs"] >= 1
-    assert 0 < report["figure_p95_ms"] <= report["exact_p95_ms"] < 1e3 * load.PATIENCE
+    assert 0 < report["figure_p95_ms"] < 1e3 * load.PATIENCE
     assert report["peak_rss_mb"] > report["peak_rss_web_mb"] > 0
     assert math.isfinite(report["web_cpu_ms_per_run"])

@@ -36,7 +36,7 @@ MOMENT = 0.03  # seconds of work in one call of the live lane: so long a new set
 CROWD = (
     4  # people from whom on calls are longer, and one waits at the worker while one is worked on
 )
-CROWD_MOMENT = 0.1
+CROWD_MOMENT = 0.05
 REST = 0.4  # seconds that a hand must rest before its curves are worked on, and anything is stored
 BUNDLE = 24  # asks in one call, at most
 DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again

@@ -30,9 +30,13 @@ def owner() -> str:
     return st.session_state["owner"]
 
 
+CLASS = 20  # people from whom on pages are redrawn less often
+
+
 def tick(urgent: bool) -> float:
     """Seconds between two looks at what is being computed: more, the more people look."""
-    slow = 1.0 if engine().watchers < 20 else 2.0
+    watchers = engine().watchers
+    slow = 1.0 if watchers < CLASS else 2.0 if watchers < 3 * CLASS else 4.0
     return slow / 2 if urgent else slow
 
 
