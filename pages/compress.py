@@ -17,7 +17,7 @@ from compression.recipe import Recipe
 from compression.result import Result
 from pages.parts import cached, controls, curves, frame, panels, training
 
-WAIT = 0.35  # seconds that the page waits for a figure before it draws without it
+WAIT = 0.3  # seconds that the page waits for a figure before it draws without it
 TRAIL = 6
 CHOICE = 48  # pixels that the choice above the curve takes
 

@@ -9,7 +9,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks import load
-from benchmarks.load import Load, Move, Page, Tab
+from benchmarks.tab import PATIENCE, Load, Move, Page, Tab
 from compression.data import DATASETS
 from compression.models import NETWORKS, why_not
 
@@ -81,7 +81,7 @@ def test_a_move_is_answered_by_the_card_of_its_own_setting(page):
         "rerun_p50_ms": 2400,
         "rerun_p95_ms": 30_000,
         "exact_p50_ms": 4300,
-        "exact_p95_ms": 30_000,
+        "exact_p95_ms": 4300,  # who moved on before is left out
     }
 
 
@@ -190,6 +190,6 @@ def test_three_tabs_at_a_real_server():
     report = load.measure(load.arguments(words.split()))
     assert report["errors"] == {} and report["log_lines"] == 0
     assert report["moves"] == 6 and report["training_jobs"] >= 1
-    assert 0 < report["figure_p95_ms"] < 1e3 * load.PATIENCE
+    assert 0 < report["figure_p95_ms"] < 1e3 * PATIENCE
     assert report["peak_rss_mb"] > report["peak_rss_web_mb"] > 0
     assert math.isfinite(report["web_cpu_ms_per_run"])
