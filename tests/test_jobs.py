@@ -233,6 +233,22 @@ def test_a_dead_worker_is_a_message_and_the_next_press_runs_again(engine):
     assert again.state == "done", again.error
 
 
+def test_a_live_worker_that_dies_is_replaced_and_asked_again(engine):
+    workers = engine._client.run(os.getpid)
+    lanes = engine._client.scheduler_info(n_workers=-1)["workers"]
+    live = next(pid for address, pid in workers.items() if "live" in lanes[address]["resources"])
+    asks = [Ask(pruned(0.4 + i / 100, "codebook_quantization:levels=61")) for i in range(30)]
+    engine.want("anna", asks)
+    os.kill(live, signal.SIGKILL)
+
+    def answered() -> bool:
+        engine.want("anna", asks)  # as a page does while it waits
+        return all(engine.known(a) for a in asks)
+
+    until(answered, 60)
+    assert not any(engine.failure(a) for a in asks)
+
+
 def test_a_failing_job_says_why(engine):
     other = Recipe("lenet5", "digits", DENSE.steps)
     job = engine.submit(other, "anna")

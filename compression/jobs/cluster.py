@@ -33,25 +33,24 @@ log = logging.getLogger(__name__)
 PATIENCE = 10.0  # seconds after which somebody who does not ask any more is taken for gone
 EVENT_EVERY = 0.4  # seconds between two progress events of a job
 MOMENT = 0.03  # seconds of work in one call of the live lane: so long a new setting may wait
-CROWD = (
-    4  # people from whom on calls are longer, and one waits at the worker while one is worked on
-)
+# from so many people on a call may be longer, and the next one waits at the worker already
+CROWD = 4
 CROWD_MOMENT = 0.05
 REST = 0.4  # seconds that a hand must rest before its curves are worked on, and anything is stored
 BUNDLE = 24  # asks in one call, at most
 DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again
 WORKER_DIED = "its worker died; nothing finished was lost, press again to run it again"
 GOALS: tuple[Goal, ...] = get_args(Goal)
-PHASES: list[
-    tuple[bool, Goal]
-] = [  # (the setting itself or its curves, what for); the last four when it rests
+# what is done for a person, in this order: (the setting itself or its curves, the goal); all but
+# the first two only while the hand rests
+PHASES: tuple[tuple[bool, Goal], ...] = (
     (True, "estimate"),
     (True, "exact"),
     (False, "estimate"),
     (False, "exact"),
     (True, "stored"),
     (False, "stored"),
-]
+)
 
 
 class DaskEngine(Engine):
