@@ -17,7 +17,7 @@ from compression.recipe import Recipe
 from compression.result import Result
 from pages.parts import cached, controls, curves, frame, panels, training
 
-WAIT = 0.3  # seconds that the page waits for a figure before it draws without it
+WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 TRAIL = 6
 CHOICE = 48  # pixels that the choice above the curve takes
 
@@ -234,5 +234,5 @@ def watch() -> None:
 
 
 busy = training.any_live(job_drawn) or not engine.settled(wanted)
-urgent = here is None or here.estimated
-st.fragment(watch, run_every=cached.tick(urgent) if busy else None)()
+tick = WAIT if here is None else cached.tick(here.estimated)
+st.fragment(watch, run_every=tick if busy else None)()
