@@ -43,6 +43,18 @@ with filters:
     tall = st.session_state.get("tall", False)
 
 stored = cached.runs(dataset, network if whose == "This network" else None)
+there = len(cached.runs(dataset))
+
+
+def watch() -> None:
+    """Draw again while the runs of the settings that were just passed are being stored."""
+    if len(cached.runs(dataset)) != there:
+        st.rerun(scope="app")
+
+
+storing = cached.engine().storing(cached.owner())
+st.fragment(watch, run_every=1.0 if storing else None)()
+
 by_digest: dict[str, Result] = {r.digest: r for r in stored}
 dense = [r for r in stored if r.recipe.family == "dense" and r.accuracy(split)]
 runs = [

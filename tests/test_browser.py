@@ -126,9 +126,10 @@ def card(page: Page, label: str) -> Locator:
 
 
 def measured(page: Page) -> str:
-    """The accuracy card, once it shows a figure."""
+    """The accuracy card, once it shows the full score."""
     accuracy = card(page, "Accuracy")
     expect(accuracy).to_contain_text("%", timeout=60_000)
+    expect(accuracy).not_to_contain_text("≈", timeout=60_000)
     return accuracy.inner_text()
 
 
@@ -308,6 +309,8 @@ def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     goto(page, f"{server.url}/?data=Fashion-MNIST&prune=80&levels=16")
     measured(page)
     wait_for_curve(page, "this method")
+    expect(page.get_by_role("button", name="Export")).to_be_enabled(timeout=30_000)
+    page.wait_for_timeout(5_000)  # the curve is being stored
     page.get_by_role("link", name="Trade-off").click()
     opened = page.get_by_test_id("stPageLink").get_by_role("link", name="Open in Compress")
     expect(opened).to_be_visible(timeout=20_000)
@@ -338,7 +341,9 @@ def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
 def test_the_downloaded_file_scores_what_the_page_shows(page, server):
     goto(page, f"{server.url}/?prune=85&levels=8")
     shown = measured(page)
-    page.get_by_role("button", name="Export").click()
+    export = page.get_by_role("button", name="Export")
+    expect(export).to_be_enabled(timeout=30_000)
+    export.click()
     wait_for_curve(page, "random")  # the page is redrawn many times: the open popover stays
     with page.expect_download() as download:
         page.get_by_role("button", name="File (.nnz)").click()

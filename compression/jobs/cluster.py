@@ -85,6 +85,11 @@ class DaskEngine(Engine):
     def ready(self) -> bool:
         return self._client is not None
 
+    def storing(self, owner: str) -> bool:
+        with self._changed:
+            gone = time.monotonic() - self._asked.get(owner, 0.0) > PATIENCE
+            return not gone and any(self._level(a.key) < 3 for a in self._wishes.get(owner, []))
+
     @property
     def watchers(self) -> int:
         now = time.monotonic()

@@ -133,6 +133,10 @@ class Engine(ABC):
                 self._seen(a.key) == math.inf or self.failure(a) for a in asks
             )
 
+    def storing(self, owner: str) -> bool:
+        """Whether settings that this person has passed are still to be stored."""
+        return False
+
     @property
     def watchers(self) -> int:
         """People who wait for something just now."""
