@@ -22,7 +22,7 @@ from .models import (
 from .quantization import Codebook, FixedPoint, Grid
 
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats
-SAMPLE = 512
+SAMPLE = 512  # weights that are looked at first
 KINDS = ("raw", "float", "codebook", "grid", "fixed_point")
 
 

@@ -136,8 +136,25 @@ class Epoch:
     seconds: float  # since the step began
 
 
+class _OfRecipe:
+    """What follows for whatever is known of a recipe."""
+
+    recipe: Recipe
+    cost: Cost
+    baseline: Baseline
+
+    @property
+    def digest(self) -> str:
+        return self.recipe.digest
+
+    @cached_property
+    def ratio(self) -> float:
+        """Compression ratio: bytes of the dense fp32 file by bytes of this file."""
+        return self.baseline.fp32_bytes / self.cost.bytes
+
+
 @dataclass(frozen=True)
-class Result:
+class Result(_OfRecipe):
     """What running a recipe gave.
 
     seconds: time of this run, without stored prefixes; `test` only where it was asked.
@@ -151,15 +168,6 @@ class Result:
     history: tuple[Epoch, ...]
     file_digest: str  # blake2b-128 of the .nnz file
     seconds: float
-
-    @property
-    def digest(self) -> str:
-        return self.recipe.digest
-
-    @cached_property
-    def ratio(self) -> float:
-        """Compression ratio: bytes of the dense fp32 file by bytes of this file."""
-        return self.baseline.fp32_bytes / self.cost.bytes
 
     def accuracy(self, split: str) -> Accuracy | None:
         return self.test if split == "test" else self.validation
@@ -188,7 +196,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Preview:
+class Preview(_OfRecipe):
     """A setting while one looks at it: its exact cost, and its accuracy by the images seen so far.
 
     metric: as a Result's, wider as long as images are missing; score: once all images of the split
@@ -202,15 +210,6 @@ class Preview:
     estimate: Estimate
     metric: Metric
     score: Accuracy | None = None
-
-    @property
-    def digest(self) -> str:
-        return self.recipe.digest
-
-    @cached_property
-    def ratio(self) -> float:
-        """Compression ratio, as of a Result."""
-        return self.baseline.fp32_bytes / self.cost.bytes
 
     def accuracy(self, split: str) -> Accuracy | None:
         return self.score if split == self.split else None

@@ -207,11 +207,9 @@ def _write_tensor(out: _Writer, tensor: CompressedTensor) -> None:
     coded = entropy.encode(places, codes)
     out.varint("tables", len(coded) // 4)
     out.put(content, coded)
-    out.put_later(content, tensor.rest_bytes, lambda: _rest(tensor))
-
-
-def _rest(tensor: CompressedTensor) -> bytes:
-    return b"" if tensor.kind != "float" else float_rest(tensor.values).tobytes()  # type: ignore[arg-type]
+    if tensor.kind == "float" and tensor.values is not None:
+        values = tensor.values
+        out.put_later(content, tensor.rest_bytes, lambda: float_rest(values).tobytes())
 
 
 def _is_half(table: np.ndarray) -> bool:

@@ -13,7 +13,6 @@ from compression import figures
 from compression.jobs import Ask
 from compression.pareto import front
 from compression.pipeline import missing_training
-from compression.recipe import Recipe
 from compression.result import Result
 from pages.parts import cached, controls, curves, frame, panels, training
 
@@ -65,9 +64,10 @@ curve = (curves.along_levels if by_levels else curves.along_sparsity)(setting, b
 now = Ask(shown, split)
 wanted = [now, *(Ask(r, split) for r in curve.recipes)]
 engine.want(owner, wanted)
-found = engine.wait(now, WAIT if engine.ready else 0.05)
-failure = engine.failure(now)
-drawn = engine.progress(wanted)  # what happens from here on must redraw the page
+engine.wait(now, WAIT if engine.ready else 0.05)
+# noted before anything of it is read: what becomes known from here on must redraw the page
+settled, drawn = engine.settled(wanted), engine.progress(wanted)
+found, failure = engine.known(now), engine.failure(now)
 result = found if isinstance(found, Result) else None
 
 
@@ -82,10 +82,10 @@ own_xs, own = known(curve.own)
 reference_xs, reference = known(curve.reference)
 here = figures.spot(found, split) if found else None
 
-trail: dict[str, tuple[Recipe, figures.Spot]] = st.session_state.setdefault("trail", {})
+trail: dict[str, tuple[Ask, figures.Spot]] = st.session_state.setdefault("trail", {})
 if here is not None and not here.estimated:
-    trail.pop(shown.digest, None)
-    trail[shown.digest] = recipe.dense, here
+    trail.pop(now.key, None)
+    trail[now.key] = Ask(recipe.dense, split), here
     for old in list(trail)[: -TRAIL - 1]:
         del trail[old]
 
@@ -107,7 +107,7 @@ def hero(dense: Result) -> figures.Hero:
         figures.spot(dense, split),
         dense.baseline.fp32_bytes,
         here,
-        [s for d, (of, s) in trail.items() if d != shown.digest and of == recipe.dense],
+        [s for k, (of, s) in trail.items() if k != now.key and of == Ask(recipe.dense, split)],
         own,
         reference,
         best,
@@ -233,6 +233,6 @@ def watch() -> None:
         st.rerun(scope="app")
 
 
-busy = training.any_live(job_drawn) or not engine.settled(wanted)
+busy = training.any_live(job_drawn) or not settled
 tick = WAIT if here is None else cached.tick(here.estimated)
 st.fragment(watch, run_every=tick if busy else None)()

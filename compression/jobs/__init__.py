@@ -6,9 +6,9 @@ from ..live import Ask
 from ..settings import settings
 from ..store import Store
 from .cluster import DaskEngine
-from .engine import Engine, InlineEngine, Job, progress_event
+from .engine import Engine, InlineEngine, Job
 
-__all__ = ["Ask", "DaskEngine", "Engine", "InlineEngine", "Job", "make_engine", "progress_event"]
+__all__ = ["Ask", "DaskEngine", "Engine", "InlineEngine", "Job", "make_engine"]
 
 
 def make_engine(store: Store) -> Engine:

@@ -40,6 +40,7 @@ REST = 0.4  # seconds that a hand must rest before its curves are worked on, and
 BUNDLE = 24  # asks in one call, at most
 DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again
 WORKER_DIED = "its worker died; nothing finished was lost, press again to run it again"
+ASKED_AGAIN = "its worker died; it is asked again in a few seconds, by itself"
 GOALS: tuple[Goal, ...] = get_args(Goal)
 # what is done for a person, in this order: (the setting itself or its curves, the goal); all but
 # the first two only while the hand rests
@@ -260,12 +261,12 @@ class DaskEngine(Engine):
             if future.status == "finished":
                 found = future.result(timeout=5)
             elif future.status == "error":
-                trouble = WORKER_DIED
+                trouble = ASKED_AGAIN
             future.release()
         except (ClosedClientError, FutureCancelledError):
             if self._closed:  # the server stops: nobody waits any more
                 return
-            trouble = WORKER_DIED
+            trouble = ASKED_AGAIN
         except (OSError, TimeoutError) as e:
             trouble = str(e)
         for key, what in found.items():
