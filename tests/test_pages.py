@@ -24,6 +24,7 @@ def open_page(tmp_path, monkeypatch) -> Iterator[Open]:
     monkeypatch.setenv("COMPRESSION_ENGINE", "inline")
     monkeypatch.setenv("COMPRESSION_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
     monkeypatch.setenv("COMPRESSION_FILES", str(tmp_path / "files"))
+    monkeypatch.setattr("compression.store.SHELF_SECONDS", -1)  # what is new is seen at once
 
     def forget() -> None:
         settings.cache_clear()
