@@ -207,3 +207,11 @@ def test_biases_are_not_pruned(dense, trained, context):
     applied(dense, context, "magnitude_pruning:sparsity=0.99")
     for name, layer in prunable_layers(trained()):
         assert torch.equal(layer.bias, dict(prunable_layers(dense))[name].bias)
+
+
+def test_masks_act_the_same_with_and_without_gradients():
+    W = torch.tensor([[1.5, -0.0, float("nan")], [float("inf"), -2.0, 1e-40]])
+    for mask in (torch.rand(2, 3) < 0.5 for _ in range(20)):
+        with torch.no_grad():
+            quick = apply_mask(W, mask)
+        assert torch.equal(quick.view(torch.int32), apply_mask(W, mask).view(torch.int32))
