@@ -20,6 +20,22 @@ TRAINING: dict[tuple[str, str], Train] = {
     ("net", "digits"): Train(epochs=40, batch=32),
     ("net", "mnist"): Train(epochs=8, augment="shift", weight_decay=0.3),
     ("net", "fashion_mnist"): Train(epochs=16, augment="shift_flip", weight_decay=0.3),
+    ("resnet20", "digits"): Train(epochs=40, batch=32),
+    ("resnet20", "mnist"): Train(epochs=6, augment="shift", learning_rate=0.004),
+    ("resnet20", "fashion_mnist"): Train(
+        epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05
+    ),
+    ("resnet20", "cifar10"): Train(
+        epochs=32, augment="shift_flip", learning_rate=0.004, weight_decay=0.05
+    ),
+    ("mobilenet_mini", "digits"): Train(epochs=40, batch=32),
+    ("mobilenet_mini", "mnist"): Train(epochs=6, augment="shift", learning_rate=0.004),
+    ("mobilenet_mini", "fashion_mnist"): Train(
+        epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05
+    ),
+    ("vit_mini", "digits"): Train(epochs=60, batch=32),
+    ("vit_mini", "mnist"): Train(epochs=16, augment="shift", weight_decay=0.05),
+    ("vit_mini", "fashion_mnist"): Train(epochs=30, augment="shift_flip", weight_decay=0.05),
 }
 
 

@@ -15,9 +15,9 @@ from .models import (
     Attachment,
     Chain,
     attachments,
-    build,
     effective_state,
     prunable_layers,
+    rebuild,
 )
 from .quantization import Codebook, FixedPoint, Grid
 
@@ -164,17 +164,17 @@ def compress(model: Chain, dataset: str) -> CompressedModel:
         layer, part = name.rsplit(".", 1)
         array = value.numpy()
         tensors.append(
-            _weight(name, array, by_layer[layer]) if part == "weight" else _raw(name, array)
+            _weight(name, array, by_layer[layer])
+            if part == "weight" and layer in by_layer
+            else _raw(name, array)
         )
     return CompressedModel(model.architecture, dataset, tuple(tensors))
 
 
 def decompress(compressed: CompressedModel) -> Chain:
     """The network, rebuilt: plain float32 weights, nothing attached."""
-    model = build(compressed.architecture)
     state = {t.name: torch.from_numpy(np.array(t.decoded())) for t in compressed.tensors}
-    model.load_state_dict(state)
-    return model.eval()
+    return rebuild(compressed.architecture, state)
 
 
 def _raw(name: str, array: np.ndarray) -> CompressedTensor:

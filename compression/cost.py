@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from .blocks import Attention, attention_macs
 from .models import (
     Architecture,
     build,
@@ -39,14 +40,14 @@ class Counts:
 
 def count(a: Architecture, nonzero: Mapping[str, int]) -> Counts:
     """Counts of a network. nonzero: how many numbers of each of its tensors are not zero."""
-    sizes, places = sizes_of(a), output_places(a)
+    sizes, places, free = sizes_of(a), output_places(a), attention_macs_of(a)
     return Counts(
         params=sum(sizes.values()),
         nonzero_params=sum(nonzero.values()),
         weights=sum(sizes[f"{name}.weight"] for name in places),
         nonzero_weights=sum(nonzero[f"{name}.weight"] for name in places),
-        macs=sum(sizes[f"{name}.weight"] * n for name, n in places.items()),
-        nonzero_macs=sum(nonzero[f"{name}.weight"] * n for name, n in places.items()),
+        macs=free + sum(sizes[f"{name}.weight"] * n for name, n in places.items()),
+        nonzero_macs=free + sum(nonzero[f"{name}.weight"] * n for name, n in places.items()),
     )
 
 
@@ -59,18 +60,40 @@ def sizes_of(a: Architecture) -> dict[str, int]:
 @lru_cache(maxsize=64)
 def output_places(a: Architecture) -> dict[str, int]:
     """How often each weight of a layer is used for one image: height*width of a convolution's
-    output, 1 for linear. Do not change it.
+    output, the number of tokens for linear layers that see tokens, 1 for others. Do not change it.
     """
+    shapes = output_shapes(a)
+    return {
+        name: math.prod(shapes[name][1:]) if isinstance(layer, nn.Conv2d) else _tokens(shapes[name])
+        for name, layer in prunable_layers(empty(a))
+    }
+
+
+@lru_cache(maxsize=64)
+def output_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
+    """Shape of what each module of a network gives for one image. Do not change it."""
     model = empty(a)
-    places: dict[str, int] = {}
-    for name, layer in prunable_layers(model):
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, layer in model.named_modules():
         layer.register_forward_hook(
-            lambda _, __, out, name=name: places.__setitem__(
-                name, out.shape[2:].numel() if out.dim() == 4 else 1
-            )
+            lambda _, __, out, name=name: shapes.__setitem__(name, tuple(out.shape[1:]))
         )
-    model(torch.zeros(1, *a.shape, device="meta"))
-    return places
+    model.eval()(torch.zeros(1, *a.shape, device="meta"))
+    return shapes
+
+
+def attention_macs_of(a: Architecture) -> int:
+    """Multiply-adds for one image that are not with a weight: those between tokens."""
+    shapes = output_shapes(a)
+    return sum(
+        attention_macs(_tokens(shapes[name]), layer.q.out_features)
+        for name, layer in empty(a).named_modules()
+        if isinstance(layer, Attention)
+    )
+
+
+def _tokens(shape: tuple[int, ...]) -> int:
+    return math.prod(shape[:-1])
 
 
 def framework_file(model: nn.Module) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from . import cifar10
 from .errors import DataError
 from .recipe import one_of
 
@@ -166,6 +167,11 @@ def _read_idx_folder(name: str) -> tuple[Split, Split]:
     return one("train"), one("t10k")
 
 
+def _read_cifar10(name: str) -> tuple[Split, Split]:
+    images, labels, test_images, test_labels = cifar10.read()
+    return _split(images, labels), _split(test_images, test_labels)
+
+
 def _read_digits(name: str) -> tuple[Split, Split]:
     from sklearn.datasets import load_digits
 
@@ -193,11 +199,26 @@ _CLOTHES = (
     "bag",
     "ankle boot",
 )
+_THINGS = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 DATASETS: dict[str, _Entry] = {
     "digits": _Entry("Digits 8×8", (1, 8, 8), _FIGURES, 0.3053, 0.3763, 16.0, _read_digits, 180),
     "mnist": _Entry("MNIST", (1, 28, 28), _FIGURES, 0.1307, 0.3081, 255.0, _read_idx_folder, 5_000),
     "fashion_mnist": _Entry(
         "Fashion-MNIST", (1, 28, 28), _CLOTHES, 0.2860, 0.3530, 255.0, _read_idx_folder, 5_000
+    ),
+    "cifar10": _Entry(
+        "CIFAR-10", (3, 32, 32), _THINGS, 0.4734, 0.2516, 255.0, _read_cifar10, 5_000
     ),
 }
 

@@ -17,6 +17,7 @@ is the work of one thread, and has two images at least (a single one would take 
 from __future__ import annotations
 
 import copy
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from .models import Architecture, Chain, empty
+from .blocks import Attention, Residual, attend
+from .models import Architecture, Chain, empty, scale_and_shift
 
 Layer = Callable[[torch.Tensor], torch.Tensor]
 CACHE_BYTES = 5_000_000  # of a batch's largest activation: best for 25 to 100 kB an image
@@ -45,7 +47,7 @@ class Forward:
 
     def __init__(self, model: nn.Module) -> None:
         with frozen_weights():
-            self.layers = [_ready(layer) for layer in _leaves(model)]
+            self.answer = _ready(model)
         self.batch = batch_of(model.architecture) if isinstance(model, Chain) else MOST_AT_ONCE
 
     def __call__(self, inputs: torch.Tensor, chosen: torch.Tensor | None = None) -> torch.Tensor:
@@ -63,10 +65,7 @@ class Forward:
         """One batch, by one thread."""
         with one_thread(), torch.inference_mode():
             images = inputs[places[0] : places[-1] + 1] if in_order else inputs[places]
-            out = images.contiguous(memory_format=torch.channels_last)
-            for layer in self.layers:
-                out = layer(out)
-            return out
+            return self.answer(images.contiguous(memory_format=torch.channels_last))
 
 
 @contextmanager
@@ -94,27 +93,49 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "forward")
 
 
-def _leaves(model: nn.Module) -> Iterator[nn.Module]:
-    """The layers of a chain, and of chains in it, in their order."""
-    if isinstance(model, nn.Sequential):
-        for layer in model:
-            yield from _leaves(layer)
-    else:
-        yield model
-
-
 def _ready(layer: nn.Module) -> Layer:
     """A function that does what the layer does in evaluation."""
+    if isinstance(layer, Residual):
+        body, shortcut = _chain(layer.body), _ready(layer.shortcut_of)
+        return lambda x: body(x) + shortcut(x)
+    if isinstance(layer, nn.Sequential):
+        return _chain(list(layer))
+    if isinstance(layer, Attention):
+        q, k, v, out = map(_ready, (layer.q, layer.k, layer.v, layer.out))
+        return lambda x: out(attend(q(x), k(x), v(x)))
     if isinstance(layer, nn.Linear):
         return _linear(layer.weight.detach(), layer.bias.detach())
     if isinstance(layer, nn.Conv2d):
-        weight, bias = layer.weight.detach(), layer.bias
-        weight = weight.contiguous(memory_format=torch.channels_last)
-        options = (layer.stride, layer.padding, layer.dilation, layer.groups)
-        return lambda x: F.conv2d(x, weight, bias, *options)  # type: ignore[arg-type]
+        return _convolution(layer, layer.weight.detach(), layer.bias)
     if isinstance(layer, nn.MaxPool2d) and _is_pairs(layer):
         return max_of_pairs
     return copy.copy(layer).eval()  # the layer itself keeps its mode
+
+
+def _chain(layers: list[nn.Module]) -> Layer:
+    """One after the other; a batch norm behind a convolution becomes a part of it."""
+    ready: list[Layer] = []
+    for before, layer, behind in zip([None, *layers], layers, [*layers[1:], None], strict=False):
+        if isinstance(layer, nn.Conv2d) and isinstance(behind, nn.BatchNorm2d):
+            scale, shift = scale_and_shift(behind)
+            weight = layer.weight.detach() * scale[:, None, None, None]
+            bias = shift if layer.bias is None else shift + scale * layer.bias.detach()
+            ready.append(_convolution(layer, weight, bias))
+        elif not (isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d)):
+            ready.append(_ready(layer))
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        for one in ready:
+            x = one(x)
+        return x
+
+    return run
+
+
+def _convolution(layer: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    options = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    return lambda x: F.conv2d(x, weight, bias, *options)  # type: ignore[arg-type]
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor) -> Layer:
@@ -140,9 +161,13 @@ def max_of_pairs(x: torch.Tensor) -> torch.Tensor:
 @lru_cache(maxsize=64)
 def batch_of(a: Architecture) -> int:
     """How many images at once keep the largest activation within CACHE_BYTES."""
-    model, x = empty(a), torch.zeros(2, *a.shape, device="meta")
-    most = x.numel()
-    for layer in model:
-        x = layer(x)
-        most = max(most, x.numel())
-    return max(2, min(MOST_AT_ONCE, CACHE_BYTES // (most // 2 * 4)))
+    model, most = empty(a).eval(), math.prod(a.shape)
+
+    def look(layer: nn.Module, inputs: object, out: torch.Tensor) -> None:
+        nonlocal most
+        most = max(most, out.numel() // 2)
+
+    for layer in model.modules():
+        layer.register_forward_hook(look)
+    model(torch.zeros(2, *a.shape, device="meta"))
+    return max(2, min(MOST_AT_ONCE, CACHE_BYTES // (most * 4)))

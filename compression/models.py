@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from .blocks import Attention, MeanOfTokens, Residual, Tokens
 from .data import DATASETS
 from .errors import NotOffered
 from .recipe import one_of
@@ -106,8 +108,119 @@ def _net(a: Architecture) -> list[tuple[str, nn.Module]]:
     ]
 
 
-def _at_least(side: int, why: str) -> Callable[[Shape], str]:
+def _convolution(
+    inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
+    """Padded so that only the stride makes the picture smaller; no bias, a batch norm follows."""
+    return nn.Conv2d(inputs, outputs, side, stride, side // 2, groups=groups, bias=False)
+
+
+def _resnet20(a: Architecture) -> list[tuple[str, nn.Module]]:
+    """hidden: channels of the three stages, then those inside each block, stage by stage."""
+    stages, inside = a.hidden[:3], a.hidden[3:]
+    blocks = len(inside) // 3
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv1", _convolution(a.shape[0], stages[0], 3)),
+        ("bn1", nn.BatchNorm2d(stages[0])),
+        ("relu1", nn.ReLU(inplace=True)),
+    ]
+    inputs = stages[0]
+    for i, middle in enumerate(inside):
+        outputs, first = stages[i // blocks], i >= blocks and i % blocks == 0
+        stride = 2 if first else 1
+        parts: dict[str, nn.Module] = {
+            "conv1": _convolution(inputs, middle, 3, stride),
+            "bn1": nn.BatchNorm2d(middle),
+            "relu1": nn.ReLU(inplace=True),
+            "conv2": _convolution(middle, outputs, 3),
+            "bn2": nn.BatchNorm2d(outputs),
+        }
+        if first:
+            fitting = {
+                "conv": _convolution(inputs, outputs, 1, stride),
+                "bn": nn.BatchNorm2d(outputs),
+            }
+            parts["shortcut"] = nn.Sequential(OrderedDict(fitting))
+        name = f"{i // blocks + 1}_{i % blocks + 1}"
+        layers += [
+            (f"block{name}", Residual(OrderedDict(parts))),
+            (f"relu{name}", nn.ReLU(inplace=True)),
+        ]
+        inputs = outputs
+    return [*layers, *_mean_and_fc(inputs, a.classes)]
+
+
+def _mean_and_fc(inputs: int, classes: int) -> list[tuple[str, nn.Module]]:
+    return [
+        ("pool", nn.AdaptiveAvgPool2d(1)),
+        ("flatten", nn.Flatten()),
+        ("fc", nn.Linear(inputs, classes)),
+    ]
+
+
+def _mobilenet_mini(a: Architecture) -> list[tuple[str, nn.Module]]:
+    """hidden: channels of the first convolution, then of each block."""
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv1", _convolution(a.shape[0], a.hidden[0], 3)),
+        ("bn1", nn.BatchNorm2d(a.hidden[0])),
+        ("relu1", nn.ReLU(inplace=True)),
+    ]
+    for i, (inputs, outputs) in enumerate(pairwise(a.hidden), 1):
+        parts: dict[str, nn.Module] = {
+            "depthwise": _convolution(inputs, inputs, 3, 2 if i in (2, 4) else 1, inputs),
+            "bn1": nn.BatchNorm2d(inputs),
+            "relu1": nn.ReLU(inplace=True),
+            "pointwise": _convolution(inputs, outputs, 1),
+            "bn2": nn.BatchNorm2d(outputs),
+            "relu2": nn.ReLU(inplace=True),
+        }
+        layers.append((f"block{i}", nn.Sequential(OrderedDict(parts))))
+    return [*layers, *_mean_and_fc(a.hidden[-1], a.classes)]
+
+
+def _vit_mini(a: Architecture) -> list[tuple[str, nn.Module]]:
+    """hidden: numbers per token, then heads of each block, then hidden units of each block."""
+    units, rest = a.hidden[0], a.hidden[1:]
+    heads, inside = rest[: len(rest) // 2], rest[len(rest) // 2 :]
+    patch = _patch(a.shape)
+    around: dict[str, nn.Module] = {"conv": nn.Conv2d(units, units, 3, padding=1, groups=units)}
+    layers: list[tuple[str, nn.Module]] = [
+        ("patches", nn.Conv2d(a.shape[0], units, patch, stride=patch)),
+        ("position", Residual(OrderedDict(around))),
+        ("tokens", Tokens()),
+    ]
+    for i, (own, middle) in enumerate(zip(heads, inside, strict=True), 1):
+        look: dict[str, nn.Module] = {
+            "norm": nn.LayerNorm(units),
+            "heads": Attention(units, own),
+        }
+        think: dict[str, nn.Module] = {
+            "norm": nn.LayerNorm(units),
+            "fc1": nn.Linear(units, middle),
+            "gelu": nn.GELU(),
+            "fc2": nn.Linear(middle, units),
+        }
+        layers += [
+            (f"attention{i}", Residual(OrderedDict(look))),
+            (f"mlp{i}", Residual(OrderedDict(think))),
+        ]
+    return [
+        *layers,
+        ("norm", nn.LayerNorm(units)),
+        ("mean", MeanOfTokens()),
+        ("fc", nn.Linear(units, a.classes)),
+    ]
+
+
+def _patch(shape: Shape) -> int:
+    """Pixels of a patch's side."""
+    return 4 if min(shape[1:]) >= 16 else 2
+
+
+def _at_least(side: int, why: str, colour: bool = False) -> Callable[[Shape], str]:
     def reason(shape: Shape) -> str:
+        if shape[0] > 1 and not colour:
+            return "is trained on grey images only; for colour there is resnet20"
         small = min(shape[1:]) < side
         return (
             f"needs images of {side}×{side} pixels or more ({why}), these have"
@@ -117,6 +230,15 @@ def _at_least(side: int, why: str) -> Callable[[Shape], str]:
         )
 
     return reason
+
+
+def _in_patches(shape: Shape) -> str:
+    patch = _patch(shape)
+    if shape[1] % patch or shape[2] % patch:
+        return (
+            f"cuts images into patches of {patch}×{patch} pixels, these have {shape[1]}×{shape[2]}"
+        )
+    return _at_least(4, "two patches a side")(shape)
 
 
 NETWORKS: dict[str, Network] = {
@@ -143,6 +265,31 @@ NETWORKS: dict[str, Network] = {
         (32, 64, 100),
         _net,
         _at_least(4, "two 2×2 poolings"),
+    ),
+    "resnet20": Network(
+        4,
+        "ResNet-20",
+        "nine blocks of two 3×3 convolutions with shortcuts and batch norm [He et al., 2016]",
+        (16, 32, 64, *(16,) * 3, *(32,) * 3, *(64,) * 3),
+        _resnet20,
+        _at_least(4, "two strides of 2", colour=True),
+    ),
+    "mobilenet_mini": Network(
+        5,
+        "MobileNet mini",
+        "five depthwise separable blocks with batch norm, after [Howard et al., 2017]",
+        (32, 64, 128, 128, 256, 256),
+        _mobilenet_mini,
+        _at_least(4, "two strides of 2"),
+    ),
+    "vit_mini": Network(
+        6,
+        "ViT mini",
+        "patches and four attention blocks, after [Dosovitskiy et al., 2021]; position by a"
+        " depthwise convolution [Chu et al., 2023]",
+        (64, *(4,) * 4, *(128,) * 4),
+        _vit_mini,
+        _in_patches,
     ),
 }
 
@@ -225,16 +372,45 @@ def attachments(layer: nn.Module) -> list[Attachment]:
 
 
 def effective_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Tensors by name as the network uses them (masks and levels applied), float32, detached, in a
-    fixed order.
+    """Tensors by name as the network uses them, float32, detached, in a fixed order: masks and
+    levels applied, and of a batch norm the scale and the shift that it comes to.
     """
     with torch.no_grad():
         return {
             f"{name}.{part}": value.detach()
-            for name, layer in prunable_layers(model)
-            for part, value in (("weight", layer.weight), ("bias", layer.bias))
+            for name, layer in model.named_modules()
+            for part, value in _used(layer)
             if value is not None
         }
+
+
+def _used(layer: nn.Module) -> list[tuple[str, torch.Tensor | None]]:
+    if isinstance(layer, nn.BatchNorm2d):
+        scale, shift = scale_and_shift(layer)
+        return [("weight", scale), ("bias", shift)]
+    if isinstance(layer, nn.Linear | nn.Conv2d | nn.LayerNorm):
+        return [("weight", layer.weight), ("bias", layer.bias)]
+    return []
+
+
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a batch norm does in inference is scale * x + shift: both float32 (channels,)."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias.detach() - norm.running_mean * scale
+
+
+def rebuild(a: Architecture, state: dict[str, torch.Tensor]) -> Chain:
+    """The network that uses exactly these tensors (see `effective_state`), in evaluation."""
+    model = build(a)
+    with torch.no_grad():
+        for name, layer in model.named_modules():
+            for part, _ in _used(layer):
+                if f"{name}.{part}" in state:
+                    getattr(layer, part).copy_(state[f"{name}.{part}"])
+            if isinstance(layer, nn.BatchNorm2d):  # nothing but its scale and shift is left
+                layer.eps = 0.0
+    return model.eval()
 
 
 def twin(model: ModuleT) -> ModuleT:
@@ -262,4 +438,4 @@ def empty(a: Architecture) -> Chain:
 
 def tensor_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a network, in order, without allocating any of them."""
-    return {name: tuple(value.shape) for name, value in empty(a).state_dict().items()}
+    return {name: tuple(value.shape) for name, value in effective_state(empty(a)).items()}

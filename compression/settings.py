@@ -28,6 +28,10 @@ class Settings(BaseSettings):
         str(ROOT / "runs" / "files"),
         description="folder or fsspec address of files and checkpoints",
     )
+    data: str = Field(
+        str(ROOT / "runs" / "data"),
+        description="folder of data sets that are not shipped (CIFAR-10)",
+    )
     engine: Literal["dask", "inline"] = Field(
         "dask", description="`inline` runs jobs in the page's own process (tests)"
     )

@@ -27,6 +27,7 @@ DATASET_IDS = {
     "digits": 1,
     "mnist": 2,
     "fashion_mnist": 3,
+    "cifar10": 4,
 }  # as in docs/format.md; the order of no table
 MOST_LISTED = 1 << 14  # numbers in the alphabet of a tensor, those that do not occur among them
 HEAD = len(MAGIC) + 1 + 4

@@ -15,9 +15,10 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings",
+    "settings blocks",
     "recipe units",
     "result pareto sweep",
+    "cifar10",
     "data store figures",
     "models estimates",
     "inference",

@@ -13,7 +13,15 @@ from compression.models import architecture_for, build
 
 from .helpers import applied
 
-PAIRS = [("lenet_300_100", "mnist"), ("lenet5", "mnist"), ("net", "mnist"), ("net", "digits")]
+PAIRS = [
+    ("lenet_300_100", "mnist"),
+    ("lenet5", "mnist"),
+    ("net", "mnist"),
+    ("net", "digits"),
+    ("resnet20", "digits"),
+    ("mobilenet_mini", "digits"),
+    ("vit_mini", "digits"),
+]
 
 
 def images(network, n: int, seed: int = 0) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """The networks: sizes, seeds, and where each is offered."""
 
+import re
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ from compression.models import (
     build,
     effective_state,
     prunable_layers,
+    rebuild,
+    scale_and_shift,
     tensor_shapes,
     why_not,
 )
@@ -73,8 +77,9 @@ def test_wider_networks_have_more_params():
 def test_tensor_shapes_are_those_of_the_built_network(model, dataset, width):
     a = architecture_for(model, dataset, width)
     network = build(a)
-    assert tensor_shapes(a) == {n: tuple(v.shape) for n, v in network.state_dict().items()}
-    assert list(tensor_shapes(a)) == list(network.state_dict()) == list(effective_state(network))
+    state = {n: v for n, v in network.state_dict().items() if n.endswith(("weight", "bias"))}
+    assert tensor_shapes(a) == {n: tuple(v.shape) for n, v in state.items()}
+    assert list(tensor_shapes(a)) == list(state) == list(effective_state(network))
 
 
 def test_tensor_shapes_allocate_nothing():
@@ -93,8 +98,18 @@ def test_lenet5_is_not_offered_for_digits_and_says_why():
     assert why_not("lenet5", "digits").startswith("needs images of 16×16")
 
 
-def test_everything_else_is_offered():
-    assert len(OFFERED) == len(NETWORKS) * len(DATASETS) - 1
+def test_everything_else_is_offered_but_only_resnet20_takes_colour():
+    grey = len(DATASETS) - 1
+    assert len(OFFERED) == len(NETWORKS) * grey - 1 + 1
+    assert [m for m, d in OFFERED if d == "cifar10"] == ["resnet20"]
+    assert why_not("vit_mini", "cifar10") == (
+        "is trained on grey images only; for colour there is resnet20"
+    )
+
+
+def test_a_picture_that_does_not_split_into_patches_is_refused():
+    with pytest.raises(NotOffered, match="patches of 4×4 pixels, these have 30×28"):
+        architecture("vit_mini", (1, 30, 28), 10)
 
 
 def test_an_image_of_exactly_the_least_size_is_large_enough():
@@ -107,12 +122,13 @@ def test_an_image_of_exactly_the_least_size_is_large_enough():
 
 def test_colour_images_and_other_numbers_of_classes_are_possible():
     for model in NETWORKS:
-        network = build(architecture(model, (3, 32, 32), 7))
-        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+        shape = (3 if model == "resnet20" else 1, 32, 32)
+        network = build(architecture(model, shape, 7))
+        assert network(torch.zeros(2, *shape)).shape == (2, 7)
 
 
 def test_unknown_names_list_the_known_ones():
-    known = r"known: \['lenet_300_100', 'lenet5', 'net'\]"
+    known = "known: " + re.escape(str(list(NETWORKS)))
     with pytest.raises(InvalidInput, match=f"unknown model 'vgg'; {known}"):
         architecture("vgg", (1, 28, 28), 10)
     with pytest.raises(InvalidInput, match="unknown dataset 'cifar'; known: "):
@@ -141,6 +157,10 @@ def test_the_layers_come_from_input_to_output():
     names = {
         m: [n for n, _ in prunable_layers(build(architecture_for(m, "mnist")))] for m in NETWORKS
     }
+    assert names.pop("resnet20")[:3] == ["conv1", "block1_1.conv1", "block1_1.conv2"]
+    assert names.pop("mobilenet_mini")[:3] == ["conv1", "block1.depthwise", "block1.pointwise"]
+    heads = [f"attention1.heads.{part}" for part in ("q", "k", "v", "out")]
+    assert names.pop("vit_mini")[:6] == ["patches", "position.conv", *heads]
     assert names == {
         "lenet_300_100": ["fc1", "fc2", "fc3"],
         "lenet5": ["conv1", "conv2", "fc1", "fc2"],
@@ -156,3 +176,27 @@ def test_the_effective_state_is_that_of_the_network_in_use(dense, context, digit
     x = digits.to_input(digits.test.images[:20])
     assert torch.equal(plain(x), dense(x))
     assert not any(value.requires_grad for value in state.values())
+
+
+@pytest.mark.parametrize("model", ["resnet20", "mobilenet_mini"])
+def test_a_batch_norm_is_its_scale_and_shift(model, trained):
+    network = trained(model)
+    scale, shift = scale_and_shift(network.bn1)
+    x = torch.randn(3, len(scale), 4, 4)
+    assert torch.allclose(
+        network.bn1(x), scale[:, None, None] * x + shift[:, None, None], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("model", list(NETWORKS))
+def test_rebuilding_again_changes_no_bit(model):
+    data = "mnist" if model == "lenet5" else "digits"
+    network = build(architecture_for(model, data, 0.3), 1)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.1, 3)
+            layer.weight.data.normal_()
+    state = effective_state(network)
+    again = effective_state(rebuild(network.architecture, state))
+    assert all(torch.equal(state[n], again[n]) for n in state) and list(state) == list(again)
