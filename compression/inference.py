@@ -11,7 +11,7 @@ What was measured (5,000 images, one thread, milliseconds, LeNet-300-100 / LeNet
 | ONNX Runtime, weights as inputs, its best batch | 12 / 196 / 318 |
 
 Logits do not depend on how the images are cut into batches, nor on the number of threads: a batch
-is the work of one thread, and has two images at least (a single one would take another kernel).
+is the work of one thread, and has LEAST images at least (fewer would take other kernels).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from .models import Architecture, Chain, empty, scale_and_shift
 Layer = Callable[[torch.Tensor], torch.Tensor]
 CACHE_BYTES = 5_000_000  # of a batch's largest activation: best for 25 to 100 kB an image
 MOST_AT_ONCE = 250
+LEAST = 16  # images in a batch; fewer are filled up with repetitions
 THREADS = min(8, os.cpu_count() or 1)  # one after the other where it is 1
 
 
@@ -53,8 +54,8 @@ class Forward:
     def __call__(self, inputs: torch.Tensor, chosen: torch.Tensor | None = None) -> torch.Tensor:
         """Logits of the inputs, or of those whose places (int64) are chosen, in that order."""
         places = torch.arange(len(inputs)) if chosen is None else chosen
-        if len(places) == 1:
-            return self(inputs, places.expand(2))[:1]
+        if 0 < len(places) < LEAST:
+            return self(inputs, places.repeat(LEAST)[:LEAST])[: len(places)]
         batches = places.tensor_split(max(1, len(places) // self.batch))
         one = partial(self._one, inputs, chosen is None)
         if THREADS == 1 or len(batches) == 1:
@@ -170,4 +171,4 @@ def batch_of(a: Architecture) -> int:
     for layer in model.modules():
         layer.register_forward_hook(look)
     model(torch.zeros(2, *a.shape, device="meta"))
-    return max(2, min(MOST_AT_ONCE, CACHE_BYTES // (most * 4)))
+    return max(LEAST, min(MOST_AT_ONCE, CACHE_BYTES // (most * 4)))

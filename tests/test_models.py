@@ -180,7 +180,7 @@ def test_the_effective_state_is_that_of_the_network_in_use(dense, context, digit
 
 @pytest.mark.parametrize("model", ["resnet20", "mobilenet_mini"])
 def test_a_batch_norm_is_its_scale_and_shift(model, trained):
-    network = trained(model)
+    network = trained(model).eval()
     scale, shift = scale_and_shift(network.bn1)
     x = torch.randn(3, len(scale), 4, 4)
     assert torch.allclose(
