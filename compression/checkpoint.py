@@ -74,9 +74,9 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def _rebuild(meta: dict[str, Any], state: dict[str, Any]) -> Chain:
-    a = meta["architecture"]
-    shape, hidden = tuple(a["shape"]), tuple(a["hidden"])
-    model = build(Architecture(a["network"], shape, a["classes"], hidden))
+    values = meta["architecture"]
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    model = build(Architecture(**known))
     for name, layer in prunable_layers(model):
         for i, kind in enumerate(meta["attachments"][name]):
             start = f"{name}.parametrizations.weight.{i}."

@@ -14,6 +14,7 @@ from .models import (
     Architecture,
     Attachment,
     Chain,
+    attach,
     attachments,
     effective_state,
     prunable_layers,
@@ -174,7 +175,21 @@ def compress(model: Chain, dataset: str) -> CompressedModel:
 def decompress(compressed: CompressedModel) -> Chain:
     """The network, rebuilt: plain float32 weights, nothing attached."""
     state = {t.name: torch.from_numpy(np.array(t.decoded())) for t in compressed.tensors}
-    return rebuild(compressed.architecture, state)
+    model = rebuild(compressed.architecture, state)
+    if compressed.architecture.activation_bits:  # whole numbers are multiplied with whole numbers
+        layers = dict(prunable_layers(model))
+        for t in compressed.tensors:
+            if t.kind == "grid" and t.table is not None:
+                attach(layers[t.name.removesuffix(".weight")], _any_multiple(t.table, t.shape))
+    return model
+
+
+def _any_multiple(steps: np.ndarray, shape: tuple[int, ...]) -> Grid:
+    """All multiples of the steps: (1,), or one for each output of a weight of this shape."""
+    step = torch.from_numpy(np.array(steps))
+    step = step.reshape(-1, *[1] * (len(shape) - 1)) if len(step) > 1 else step
+    low = torch.full_like(step, -(2**24), dtype=torch.int64)
+    return Grid(step, low, torch.tensor([2**25 + 1]), torch.tensor([1]))
 
 
 def _raw(name: str, array: np.ndarray) -> CompressedTensor:

@@ -11,11 +11,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .channels import too_late, unit_scores
+from .errors import NotOffered
+from .groups import OUTPUTS, groups, narrow
+from .hints import HINTS, Hints, maps_of
 from .inference import Forward
-from .models import Architecture, Chain, build, effective_state, prunable_layers
+from .models import NETWORKS, Architecture, Chain, build, copy_weights, prunable_layers
 from .recipe import Step, choice, knob, register
 from .training import Context, fit
 
+STAGES = 3  # of networks that can be made shallower
 INITIAL = ("first", "largest", "random")
 TEACHER_BATCH = 5_000  # images made ready at once
 
@@ -56,56 +61,62 @@ def distillation_loss(
     return alpha * temperature**2 * soft + (1 - alpha) * F.cross_entropy(logits, labels)
 
 
-def cut_student(teacher: Chain, width: float, initial: str, seed: int) -> Chain:
-    """A network with a share of the teacher's hidden units. width: above 0 to 1; initial: one of
-    INITIAL.
+def cut_student(teacher: Chain, width: float, initial: str, seed: int, depth: float = 1.0) -> Chain:
+    """A network with a share of the teacher's hidden units, and of its blocks where it has stages
+    of them. width, depth: above 0 to 1; initial: one of INITIAL.
 
-    Each hidden layer keeps K units: its K rows, and the K columns of the layer behind (K blocks of
-    columns behind a
-    flatten). `first` keeps units 1..K, `largest` those with the largest L1 norm of incoming weights
-    [Li et al., 2017,
-    arXiv:1608.08710], `random` starts from random weights of that size.
+    Each group of units that stand and fall together keeps K of them: its K rows, and the K columns
+    of the layers behind (K blocks of columns behind a flatten). `first` keeps units 1..K, `largest`
+    those with the largest L1 norm of incoming weights [Li et al., 2017, arXiv:1608.08710], `random`
+    starts from random weights of that size. Of the blocks of a stage the first stay.
+    """
+    shorter = shortened(teacher, depth)
+    a = shorter.architecture
+    small = tuple(max(1, round(width * n)) for n in a.hidden)
+    if initial == "random":
+        return build(replace(a, hidden=small), seed)
+    keep = {group.place: torch.arange(small[group.place]) for group in groups(a)}
+    if initial == "largest":
+        weights = {name: layer.weight.detach() for name, layer in prunable_layers(shorter)}
+        for group in groups(a):
+            rows = [m for m in group.members if m.axis == OUTPUTS]
+            norms = unit_scores(replace(group, members=tuple(rows)), _sizes(weights))
+            strongest = norms.argsort(descending=True, stable=True)[: small[group.place]]
+            keep[group.place] = strongest.sort().values
+    return narrow(shorter, keep, attached=False)
+
+
+def _sizes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: W.abs() for name, W in weights.items()}
+
+
+def shortened(teacher: Chain, depth: float) -> Chain:
+    """The network with a share of the blocks of each of its stages, at least one: the first ones.
+
+    Raises NotOffered where it has no stages.
     """
     a = teacher.architecture
-    small: Architecture = replace(a, hidden=tuple(max(1, round(width * n)) for n in a.hidden))
-    student = build(small, seed)
-    if initial == "random":
-        return student
-    state = effective_state(teacher)
-    names = [name for name, _ in prunable_layers(teacher)]
-    if initial == "largest":
-        for name, behind, units, K in zip(names, names[1:], a.hidden, small.hidden, strict=False):
-            strongest = (
-                state[f"{name}.weight"]
-                .abs()
-                .flatten(1)
-                .sum(1)
-                .argsort(descending=True, stable=True)[:K]
-            )
-            order = torch.cat([strongest.sort().values, _others(strongest, units)])
-            _reorder(state, name, behind, order)
-    with torch.no_grad():
-        for name, layer in prunable_layers(student):
-            W, bias = state[f"{name}.weight"], state[f"{name}.bias"]
-            rows, columns = layer.weight.shape[:2]
-            layer.weight.copy_(first_k_columns(first_k_rows(W, rows), columns))
-            layer.bias.copy_(first_k_rows(bias, rows))  # type: ignore[union-attr]
-    return student
+    hidden = shallower(a, depth)
+    if hidden is None:
+        raise NotOffered(f"{a.network} has no stages of blocks: its depth can't be changed")
+    if hidden == a.hidden:
+        return teacher
+    made = build(replace(a, hidden=hidden))
+    copy_weights(teacher, made)
+    return made
 
 
-def _others(chosen: torch.Tensor, units: int) -> torch.Tensor:
-    rest = torch.ones(units, dtype=torch.bool)
-    rest[chosen] = False
-    return rest.nonzero().flatten()
-
-
-def _reorder(state: dict[str, torch.Tensor], name: str, behind: str, order: torch.Tensor) -> None:
-    """Put a hidden layer's units in this order, and the columns of the layer behind with them."""
-    state[f"{name}.weight"] = state[f"{name}.weight"][order]
-    state[f"{name}.bias"] = state[f"{name}.bias"][order]
-    W = state[f"{behind}.weight"]
-    blocks = W.reshape(W.shape[0], len(order), -1, *W.shape[2:])  # columns of one unit lie together
-    state[f"{behind}.weight"] = blocks[:, order].reshape(W.shape)
+def shallower(a: Architecture, depth: float) -> tuple[int, ...] | None:
+    """`hidden` with a share of the blocks of each stage; None where there are no stages."""
+    if depth == 1:
+        return a.hidden
+    if not NETWORKS[a.network].shallower:
+        return None
+    stages, inside = a.hidden[:STAGES], a.hidden[STAGES:]
+    blocks = len(inside) // STAGES
+    fewer = max(1, round(depth * blocks))
+    chosen = (inside[stage * blocks : stage * blocks + fewer] for stage in range(STAGES))
+    return (*stages, *(n for part in chosen for n in part))
 
 
 @register
@@ -116,7 +127,7 @@ class Distill(Step):
     """
 
     name: ClassVar[str] = "distill"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     family: ClassVar[str] = "distilled"
     reference: ClassVar[str] = "Hinton et al., 2015, arXiv:1503.02531"
     trains: ClassVar[bool] = True
@@ -140,42 +151,68 @@ class Distill(Step):
     epochs: int = knob(
         3, low=0, high=100, grain=1, help="times that every training image is seen; 0: only cut"
     )
+    depth: float = knob(
+        1.0, low=0.1, high=1.0, grain=0.01, help="share of the blocks in each stage (ResNet-20)"
+    )
+    hint: str = choice(
+        "none",
+        options=HINTS,
+        help="what else of the teacher the student follows: which images are alike, or where it"
+        " looks",
+    )
+    hint_weight: float = knob(
+        1.0, low=0.0, high=1000.0, grain=0.1, help="weight of the hint in the loss"
+    )
     learning_rate: float = knob(
         0.002, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule"
     )
     batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
 
+    def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
+        if self.depth < 1 and shallower(a, self.depth) is None:
+            return f"{a.network} has no stages of blocks: its depth can't be changed"
+        if self.hint == "attention" and not maps_of(a):
+            return f"{a.network} has no pictures inside that an attention hint could compare"
+        return too_late(before, self.name)
+
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         assert isinstance(model, Chain)
         seed = int(torch.randint(2**31, (), generator=context.generator))
-        student = cut_student(model, self.width, self.initial, seed)
+        student = cut_student(model, self.width, self.initial, seed, self.depth)
         if not self.epochs:
             return student
         soft = teacher_logits(model, context) if self.alpha > 0 else None
+        with Hints(self.hint, model, student, context) as hints:
 
-        def loss(logits: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-            if soft is None:
-                return F.cross_entropy(logits, labels)
-            return distillation_loss(logits, soft[indices], labels, self.temperature, self.alpha)
+            def loss(
+                logits: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor
+            ) -> torch.Tensor:
+                hint = self.hint_weight * hints.loss(indices)
+                if soft is None:
+                    return F.cross_entropy(logits, labels) + hint
+                answers = logits, soft[indices], labels
+                return distillation_loss(*answers, self.temperature, self.alpha) + hint
 
-        fit(
-            student,
-            context,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            batch=self.batch,
-            loss=loss,
-        )
+            fit(
+                student,
+                context,
+                epochs=self.epochs,
+                learning_rate=self.learning_rate,
+                batch=self.batch,
+                loss=loss,
+            )
         return student
 
     def label(self) -> str:
         words = f"student {100 * self.width:.0f} %"
+        if self.depth < 1:
+            words += f", depth {100 * self.depth:.0f} %"
         if not self.epochs:
             return f"{words} untrained"
         teacher = "" if self.alpha else " without teacher"
-        return (
-            f"{words}{' from scratch' if self.initial == 'random' and not self.alpha else teacher}"
-        )
+        if self.initial == "random" and not self.alpha and self.hint == "none":
+            teacher = " from scratch"
+        return f"{words}{teacher}{'' if self.hint == 'none' else f', {self.hint} hint'}"
 
 
 def teacher_logits(teacher: nn.Module, context: Context) -> torch.Tensor:

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from .blocks import Attention, Residual, attend
-from .models import Architecture, Chain, empty, scale_and_shift
+from .models import Architecture, Chain, InputRange, attachments, empty, scale_and_shift
 
 Layer = Callable[[torch.Tensor], torch.Tensor]
 CACHE_BYTES = 5_000_000  # of a batch's largest activation: best for 25 to 100 kB an image
@@ -104,10 +104,11 @@ def _ready(layer: nn.Module) -> Layer:
     if isinstance(layer, Attention):
         q, k, v, out = map(_ready, (layer.q, layer.k, layer.v, layer.out))
         return lambda x: out(attend(q(x), k(x), v(x)))
-    if isinstance(layer, nn.Linear):
-        return _linear(layer.weight.detach(), layer.bias.detach())
-    if isinstance(layer, nn.Conv2d):
-        return _convolution(layer, layer.weight.detach(), layer.bias)
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        return _integer(layer) if hasattr(layer, "input") else _floating(layer)
+    if isinstance(layer, nn.BatchNorm2d):
+        scale, shift = (x[:, None, None] for x in scale_and_shift(layer))
+        return lambda x: x * scale + shift
     if isinstance(layer, nn.MaxPool2d) and _is_pairs(layer):
         return max_of_pairs
     return copy.copy(layer).eval()  # the layer itself keeps its mode
@@ -133,8 +134,35 @@ def _chain(layers: list[nn.Module]) -> Layer:
     return run
 
 
+def _floating(layer: nn.Linear | nn.Conv2d) -> Layer:
+    weight, bias = layer.weight.detach(), layer.bias
+    if isinstance(layer, nn.Conv2d):
+        return _convolution(layer, weight, bias)
+    return _linear(weight, torch.zeros(len(weight)) if bias is None else bias.detach())
+
+
+def _integer(layer: nn.Linear | nn.Conv2d) -> Layer:
+    """Whole numbers times whole numbers, then one step for each output: as `QuantizeLinear`,
+    `MatMulInteger` or `ConvInteger`, `Cast`, `Mul` and `Add` of ONNX do. Sums are exact up to 2^24.
+    """
+    given = layer.input
+    assert isinstance(given, InputRange)
+    grid = next(a.step for a in reversed(attachments(layer)) if hasattr(a, "step"))
+    assert isinstance(grid, torch.Tensor)
+    step = grid.flatten() * given.step
+    whole = torch.round(layer.weight.detach() / grid)
+    bias = torch.zeros(1) if layer.bias is None else layer.bias.detach()
+    if isinstance(layer, nn.Linear):
+        product = _linear(whole, torch.zeros(len(whole)))
+    else:
+        product = _convolution(layer, whole, None)
+        step, bias = step[:, None, None], bias[:, None, None]
+    return lambda x: product(given.integers(x)) * step + bias
+
+
 def _convolution(layer: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
-    weight = weight.contiguous(memory_format=torch.channels_last)
+    # a copy: where an axis has length 1, strides may say either layout, and kernels differ by them
+    weight = torch.empty_like(weight, memory_format=torch.channels_last).copy_(weight)
     options = (layer.stride, layer.padding, layer.dilation, layer.groups)
     return lambda x: F.conv2d(x, weight, bias, *options)  # type: ignore[arg-type]
 

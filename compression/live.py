@@ -26,6 +26,7 @@ from .inference import Forward, frozen_weights, one_thread
 from .pipeline import (
     Memory,
     build_up,
+    check,
     cost_of,
     run,
     start_network,
@@ -179,6 +180,7 @@ class Live:
         return look
 
     def _new_look(self, ask: Ask) -> _Look:
+        check(ask.recipe)
         base = self._base(ask)
         made = build_up(ask.recipe, self.store, self.memory)
         with frozen_weights():

@@ -7,8 +7,9 @@ An `Architecture` says everything that is needed to build a network again: it tr
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from torch.nn.utils import parametrize
 from .blocks import Attention, MeanOfTokens, Residual, Tokens
 from .data import DATASETS
 from .errors import NotOffered
-from .recipe import one_of
+from .recipe import Step, one_of
 
 Shape = tuple[int, int, int]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -28,13 +29,17 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 @dataclass(frozen=True)
 class Architecture:
     """network: name in NETWORKS; shape: input (channels, height, width); classes: outputs; hidden:
-    units per layer.
+    units per layer; ranks: of each layer with weights that is split into two, else 0 (empty: none
+    is); activation_bits: of each layer's input, 0 for floats. With it, batch norms are part of
+    their convolutions.
     """
 
     network: str
     shape: Shape
     classes: int
     hidden: tuple[int, ...]
+    ranks: tuple[int, ...] = ()
+    activation_bits: int = 0
 
 
 class Chain(nn.Sequential):
@@ -59,6 +64,12 @@ class Network:
     hidden: tuple[int, ...]
     layers: Callable[[Architecture], list[tuple[str, nn.Module]]]
     is_offered: Callable[[Shape], str]  # input shape -> "" or the reason why not
+    shallower: tuple[tuple[int, ...], ...] = ()  # `hidden` with fewer blocks, the fewest first
+
+    @property
+    def depths(self) -> tuple[tuple[int, ...], ...]:
+        """`hidden` at every depth, each of another length, the deepest last."""
+        return (*self.shallower, self.hidden)
 
 
 def _relu_fc(name: str, inputs: int, outputs: int) -> list[tuple[str, nn.Module]]:
@@ -148,6 +159,12 @@ def _resnet20(a: Architecture) -> list[tuple[str, nn.Module]]:
         ]
         inputs = outputs
     return [*layers, *_mean_and_fc(inputs, a.classes)]
+
+
+def _resnet_hidden(blocks: int) -> tuple[int, ...]:
+    """Channels with so many blocks in each stage."""
+    stages = (16, 32, 64)
+    return (*stages, *(n for n in stages for _ in range(blocks)))
 
 
 def _mean_and_fc(inputs: int, classes: int) -> list[tuple[str, nn.Module]]:
@@ -270,9 +287,10 @@ NETWORKS: dict[str, Network] = {
         4,
         "ResNet-20",
         "nine blocks of two 3×3 convolutions with shortcuts and batch norm [He et al., 2016]",
-        (16, 32, 64, *(16,) * 3, *(32,) * 3, *(64,) * 3),
+        _resnet_hidden(3),
         _resnet20,
         _at_least(4, "two strides of 2", colour=True),
+        (_resnet_hidden(1), _resnet_hidden(2)),
     ),
     "mobilenet_mini": Network(
         5,
@@ -325,7 +343,74 @@ def build(a: Architecture, seed: int = 0) -> Chain:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Chain(NETWORKS[a.network].layers(a), a)
+        return _build(a)
+
+
+def _build(a: Architecture) -> Chain:
+    model = Chain(NETWORKS[a.network].layers(a), a)
+    if a.ranks:
+        for (name, layer), rank in zip(list(prunable_layers(model)), a.ranks, strict=True):
+            if rank:
+                _replace(model, name, _two_layers(layer, rank))
+    if a.activation_bits:
+        _without_norms(model)
+        for _, layer in prunable_layers(model):
+            layer.add_module("input", InputRange(a.activation_bits))
+            layer.register_forward_pre_hook(_through_range)
+    return model
+
+
+def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
+    owner, _, own = name.rpartition(".")
+    setattr(model.get_submodule(owner), own, layer)
+
+
+def _two_layers(layer: nn.Linear | nn.Conv2d, rank: int) -> nn.Sequential:
+    """Two layers of the same shape together: to so many numbers, and from them."""
+    if isinstance(layer, nn.Linear):
+        first: nn.Module = nn.Linear(layer.in_features, rank, bias=False)
+        second: nn.Module = nn.Linear(rank, layer.out_features, layer.bias is not None)
+    else:
+        side, stride, pad = layer.kernel_size, layer.stride, layer.padding
+        first = nn.Conv2d(layer.in_channels, rank, side, stride, pad, bias=False)  # type: ignore[arg-type]
+        second = nn.Conv2d(rank, layer.out_channels, 1, bias=layer.bias is not None)
+    return nn.Sequential(OrderedDict(first=first, second=second))
+
+
+def _without_norms(model: nn.Module) -> None:
+    """Batch norms are part of the convolution before them, which gets their shift as its bias."""
+    for chain in [m for m in model.modules() if isinstance(m, nn.Sequential)]:
+        for (_, layer), (name, norm) in pairwise(list(chain.named_children())):
+            if isinstance(norm, nn.BatchNorm2d):
+                inner = layer[-1] if isinstance(layer, nn.Sequential) else layer
+                inner.bias = nn.Parameter(torch.zeros(norm.num_features))
+                setattr(chain, name, nn.Identity())
+
+
+class InputRange(nn.Module):
+    """The input of a layer as whole numbers of `bits` bits: n = round(x/step) + zero, clamped; the
+    layer sees (n - zero)*step. step, zero: float32 (1,). The gradient passes unchanged.
+    """
+
+    step: torch.Tensor
+    zero: torch.Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.most = 2**bits - 1
+        self.register_buffer("step", torch.ones(1))
+        self.register_buffer("zero", torch.zeros(1))
+
+    def integers(self, x: torch.Tensor) -> torch.Tensor:
+        """n - zero, as float32."""
+        return (torch.round(x / self.step) + self.zero).clamp_(0, self.most) - self.zero
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + (self.integers(x) * self.step - x).detach()
+
+
+def _through_range(layer: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+    return layer.input(inputs[0])  # type: ignore[operator]
 
 
 def prunable_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
@@ -371,6 +456,35 @@ def attachments(layer: nn.Module) -> list[Attachment]:
     return list(layer.parametrizations["weight"])  # type: ignore[index]
 
 
+def stored(layer: nn.Module, part: str = "weight") -> torch.Tensor:
+    """The tensor that is trained: what is behind the attachments, or the tensor itself."""
+    if parametrize.is_parametrized(layer, part):
+        return layer.parametrizations[part].original  # type: ignore[index, union-attr]
+    return getattr(layer, part)
+
+
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Give every layer of the target that the source has too, by name, the tensors that the source
+    uses: masks and levels applied.
+    """
+    layers = dict(source.named_modules())
+    with torch.no_grad():
+        for name, layer in target.named_modules():
+            for part, tensor in [*layer._parameters.items(), *layer._buffers.items()]:
+                if name in layers and tensor is not None:
+                    tensor.copy_(getattr(layers[name], part))
+
+
+def weight_before(layer: nn.Module, attachment: Attachment) -> torch.Tensor:
+    """The weight as this attachment gets it."""
+    W = stored(layer)
+    for other in attachments(layer):
+        if other is attachment:
+            break
+        W = other(W)
+    return W
+
+
 def effective_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """Tensors by name as the network uses them, float32, detached, in a fixed order: masks and
     levels applied, and of a batch norm the scale and the shift that it comes to.
@@ -390,6 +504,8 @@ def _used(layer: nn.Module) -> list[tuple[str, torch.Tensor | None]]:
         return [("weight", scale), ("bias", shift)]
     if isinstance(layer, nn.Linear | nn.Conv2d | nn.LayerNorm):
         return [("weight", layer.weight), ("bias", layer.bias)]
+    if isinstance(layer, InputRange):
+        return [("step", layer.step), ("zero", layer.zero)]
     return []
 
 
@@ -418,6 +534,7 @@ def twin(model: ModuleT) -> ModuleT:
     made = object.__new__(type(model))  # `copy` refuses layers with something attached
     made.__dict__ = dict(model.__dict__)
     made._parameters, made._buffers = dict(model._parameters), dict(model._buffers)
+    made._forward_pre_hooks = model._forward_pre_hooks.copy()
     made._modules = {name: m and twin(m) for name, m in model._modules.items()}
     return made
 
@@ -433,7 +550,24 @@ def same_weights(a: Chain, b: Chain) -> bool:
 def empty(a: Architecture) -> Chain:
     """The network without numbers: its tensors have shapes and take no memory."""
     with torch.device("meta"):
-        return Chain(NETWORKS[a.network].layers(a), a)
+        return _build(a)
+
+
+@lru_cache(maxsize=256)
+def layer_names(a: Architecture) -> list[str]:
+    """Names of the layers with weights, from input to output. Do not change it."""
+    return [name for name, _ in prunable_layers(empty(a))]
+
+
+def unknown_layer(a: Architecture, own: Mapping[str, float], before: tuple[Step, ...]) -> str:
+    """A sentence about a layer that the network does not have, or an empty string. before: steps
+    that may have other layers made of those of the architecture: then nothing is said.
+    """
+    names = layer_names(a)
+    unknown = next((name for name in own if name not in names), None)
+    if unknown is None or any(step.name in ("low_rank", "distill") for step in before):
+        return ""
+    return f"there is no layer {unknown!r} in {a.network}; it has {names}"
 
 
 def tensor_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:

@@ -101,7 +101,7 @@ def run(
     """
     store, memory = store or Store(), memory or Memory()
     one_of("split", split, ("validation", "test"))
-    architecture_for(recipe.model, recipe.dataset, recipe.width)
+    check(recipe)
     found = store.get(recipe.digest, split)
     if found and not keep:
         return found
@@ -140,6 +140,15 @@ def run(
         store.put_file(recipe.digest, file)
     store.put(result, predictions, keep)
     return result
+
+
+def check(recipe: Recipe) -> None:
+    """Raise NotOffered, with the reason, for a recipe that can't be run; nothing is run."""
+    a = architecture_for(recipe.model, recipe.dataset, recipe.width)
+    for i, step in enumerate(recipe.steps):
+        reason = step.why_not(a, recipe.steps[:i])
+        if reason:
+            raise NotOffered(f"{recipe.model}: {reason}")
 
 
 def _dense_first(recipe: Recipe, split: str, store: Store, memory: Memory) -> Result | None:
@@ -277,6 +286,9 @@ def build_up(
         listener = _listener(recipe, first, i, data, history, listen)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000 + i)
         facts = memory.about(recipe.prefix(i))
+        reason = step.why_not(model.architecture, ())
+        if reason:  # of the network as it has become
+            raise NotOffered(f"{recipe.model}: {reason}")
         changed = step.apply(model, Context(data, generator, listener, stopped, facts))
         assert isinstance(changed, Chain)
         model, here = changed, recipe.prefix(i + 1)

@@ -7,6 +7,7 @@ float16 values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -15,8 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from .models import Attachment, attach, attachable, prunable_layers
-from .recipe import Step, choice, knob, register
+from .errors import InvalidInput
+from .models import Architecture, Attachment, attach, attachable, prunable_layers, unknown_layer
+from .recipe import Step, by_layer, choice, knob, layer_values, register
 from .training import Context
 
 
@@ -173,6 +175,9 @@ class FixedPointQuantization(Step):
 
     Q: int = knob(32, low=1, high=4096, grain=1, help="levels per unit of weight; 1/Q is the step")
 
+    def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
+        return int8_already(self, before)
+
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         for _, layer in prunable_layers(model):
             attach(layer, FixedPoint(torch.tensor([float(self.Q)])))
@@ -182,9 +187,50 @@ class FixedPointQuantization(Step):
         return f"Q {self.Q}"
 
 
+def int8_already(step: Step, before: tuple[Step, ...]) -> str:
+    """Why no other levels can be set behind these steps, or an empty string."""
+    done = any(other.name == "activation_quantization" for other in before)
+    return (
+        f"{step.name} has to come before activation_quantization, whose weights are int8"
+        if done
+        else ""
+    )
+
+
+LEVELS = dict(low=2, high=256, grain=1)
+OWN_LEVELS = dict(low=0, high=256, grain=1)
+OWN_HELP = "layers with levels of their own, as in conv1=64;fc1=4; 0 leaves a layer as it is"
+
+
+class _Quantization(Step):
+    """What the quantizers with levels share: layers may have levels of their own."""
+
+    levels: int
+    layers: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 1.0 in layer_values(self.layers).values():
+            raise InvalidInput(f"{self.name}.layers: a layer has 0 or at least 2 levels, got 1")
+
+    def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
+        return int8_already(self, before) or unknown_layer(a, layer_values(self.layers), before)
+
+    def _levels(self, model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d, int]]:
+        """The layers that get levels, and how many each."""
+        own = layer_values(self.layers)
+        for name, layer in prunable_layers(model):
+            levels = int(own.get(name, self.levels))
+            if levels:
+                yield name, layer, levels
+
+    def _own(self) -> str:
+        return f", {len(layer_values(self.layers))} layers of their own" if self.layers else ""
+
+
 @register
 @dataclass(frozen=True, kw_only=True)
-class UniformQuantization(Step):
+class UniformQuantization(_Quantization):
     """Evenly spaced levels over the range of the weights."""
 
     name: ClassVar[str] = "uniform_quantization"
@@ -192,9 +238,7 @@ class UniformQuantization(Step):
     family: ClassVar[str] = "quantized"
     reference: ClassVar[str] = "Jacob et al., 2018, arXiv:1712.05877"
 
-    levels: int = knob(
-        16, low=2, high=256, grain=1, help="values that the weights of a layer can take"
-    )
+    levels: int = knob(16, **LEVELS, help="values that the weights of a layer can take")
     scheme: str = choice(
         "symmetric",
         options=("symmetric", "affine"),
@@ -208,16 +252,17 @@ class UniformQuantization(Step):
     per: str = choice(
         "tensor", options=("tensor", "channel"), help="one step per layer, or one per output unit"
     )
+    layers: str = by_layer(**OWN_LEVELS, help=OWN_HELP)
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        for name, layer in prunable_layers(model):
+        for name, layer, levels in self._levels(model):
             W = layer.weight.detach()
             order = context.once(f"{name} in order", partial(Ordered.of, W))
-            attach(layer, uniform_grid(W, self.levels, self.scheme, self.range, self.per, order))
+            attach(layer, uniform_grid(W, levels, self.scheme, self.range, self.per, order))
         return model
 
     def label(self) -> str:
-        return f"{self.levels} levels, uniform"
+        return f"{self.levels} levels, uniform{self._own()}"
 
 
 PERCENTILE = 0.999
@@ -290,7 +335,7 @@ def _grid(low: torch.Tensor, high: torch.Tensor, levels: int, scheme: str) -> Gr
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class CodebookQuantization(Step):
+class CodebookQuantization(_Quantization):
     """Weight sharing: k-means finds the values that the weights of a layer share; zeros of pruning
     are kept apart.
     """
@@ -300,7 +345,7 @@ class CodebookQuantization(Step):
     family: ClassVar[str] = "quantized"
     reference: ClassVar[str] = "Han et al., 2016, arXiv:1510.00149; rate: Chou et al., 1989"
 
-    levels: int = knob(16, low=2, high=256, grain=1, help="values in the codebook of a layer")
+    levels: int = knob(16, **LEVELS, help="values in the codebook of a layer")
     rate: float = knob(
         0.0,
         low=0.0,
@@ -311,18 +356,19 @@ class CodebookQuantization(Step):
             " less"
         ),
     )
+    layers: str = by_layer(**OWN_LEVELS, help=OWN_HELP)
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        for name, layer in prunable_layers(model):
+        for name, layer, levels in self._levels(model):
             W = layer.weight.detach()
             order = context.once(f"{name} in order", partial(Ordered.of, W))
-            values, offsets = k_means(order, self.levels, self.rate)
+            values, offsets = k_means(order, levels, self.rate)
             if len(values):
                 attach(layer, Codebook(torch.from_numpy(values), torch.from_numpy(offsets)))
         return model
 
     def label(self) -> str:
-        return f"{self.levels} levels" + (f", rate {self.rate:g}" if self.rate else "")
+        return f"{self.levels} levels{f', rate {self.rate:g}' if self.rate else ''}{self._own()}"
 
 
 class Ordered:

@@ -12,6 +12,7 @@ import dataclasses
 import importlib
 import json
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from .errors import InvalidInput
 if TYPE_CHECKING:
     from torch import nn
 
+    from .models import Architecture
     from .training import Context
 
 StepT = TypeVar("StepT", bound="Step")
@@ -31,7 +33,10 @@ _STEPS: dict[str, type[Step]] = {}
 _FAMILIES = (
     "training",
     "pruning",
+    "channels",
     "quantization",
+    "low_rank",
+    "activations",
     "distillation",
 )  # the modules that hold the steps
 
@@ -49,6 +54,25 @@ def knob(default: float, *, low: float, high: float, grain: float, help: str) ->
 def choice(default: str, *, options: Iterable[str], help: str) -> Any:
     """A word out of a few."""
     return dataclasses.field(default=default, metadata=dict(options=tuple(options), help=help))
+
+
+def by_layer(*, low: float, high: float, grain: float, help: str) -> Any:
+    """Numbers of single layers that differ from the step's own knob: `conv1=0.5;fc1=0.95`, empty
+    where none does. Each is checked like a knob's; layers are put in order of their names.
+    """
+    meta = dict(by_layer=True, low=low, high=high, grain=grain, help=help)
+    return dataclasses.field(default="", metadata=meta)
+
+
+def layer_values(text: str) -> dict[str, float]:
+    """The numbers of a `by_layer` knob, by layer."""
+    pairs = (part.partition("=") for part in text.split(";") if part)
+    return {name.strip(): float(value) for name, _, value in pairs}
+
+
+def layer_text(values: Mapping[str, float]) -> str:
+    """The `by_layer` knob that says these numbers."""
+    return ";".join(f"{name}={value:g}" for name, value in sorted(values.items()))
 
 
 def register(step: type[Step]) -> type[Step]:
@@ -91,6 +115,22 @@ def number(
     return int(value) if whole else round(round(value / grain) * grain, 10)
 
 
+def _by_layer(what: str, text: object, meta: Mapping[str, Any]) -> str:
+    """The checked text of a `by_layer` knob."""
+    if not isinstance(text, str) or len(text) > 4_000:
+        raise InvalidInput(f"{what} must be text like conv1=0.5;fc1=0.95, got {_short(text)}")
+    limits = {k: meta[k] for k in ("low", "high", "grain")}
+    found: dict[str, float] = {}
+    for part in filter(None, (p.strip() for p in text.split(";"))):
+        name, equals, value = (x.strip() for x in part.partition("="))
+        if not equals or not re.fullmatch(r"[A-Za-z0-9_.]{1,64}", name) or name in found:
+            raise InvalidInput(f"{what}: {_short(part)} is not of the form layer=number, once each")
+        inside = f"{what} of {name}"
+        whole = meta["grain"] == 1
+        found[name] = number(inside, _number(inside, value), **limits, whole=whole)
+    return layer_text(found)
+
+
 def _short(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return (  # str() of it is refused by Python or fills the screen
@@ -124,6 +164,8 @@ class Step(ABC):
             )
             if "options" in meta:
                 one_of(what, value, meta["options"])
+            elif "by_layer" in meta:
+                object.__setattr__(self, field.name, _by_layer(what, value, meta))
             else:
                 whole = isinstance(field.default, int)
                 limits = {k: meta[k] for k in ("low", "high", "grain")}
@@ -147,7 +189,18 @@ class Step(ABC):
         return make_step(type(self), {**dataclasses.asdict(self), **knobs})
 
     def to_dict(self) -> dict[str, Any]:
-        return {"step": self.name, "version": self.version, **dataclasses.asdict(self)}
+        knobs = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if not ("by_layer" in f.metadata and not getattr(self, f.name))
+        }
+        return {"step": self.name, "version": self.version, **knobs}
+
+    def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
+        """The reason why this step can't be done to a network of this architecture, behind these
+        steps, or an empty string.
+        """
+        return ""
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Step:
@@ -182,7 +235,8 @@ def parse_step(text: str) -> Step:
         if not equals:
             raise InvalidInput(f"{cls.name}: {_short(part)} is not of the form knob=value")
         one_of(f"knob of {cls.name}", key, fields)
-        knobs[key] = value if "options" in fields[key].metadata else _number(f"{name}.{key}", value)
+        words = fields[key].metadata.keys() & {"options", "by_layer"}
+        knobs[key] = value if words else _number(f"{name}.{key}", value)
     return make_step(cls, knobs)
 
 

@@ -9,6 +9,7 @@ import math
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
@@ -21,7 +22,7 @@ from .models import NETWORKS, Architecture, tensor_shapes
 from .result import Part
 
 MAGIC = b"NNZ"
-VERSION = 1
+VERSION = 2
 KIND_IDS = {"raw": 0, "float": 1, "codebook": 2, "grid": 3, "fixed_point": 4}
 DATASET_IDS = {
     "digits": 1,
@@ -31,6 +32,7 @@ DATASET_IDS = {
 }  # as in docs/format.md; the order of no table
 MOST_LISTED = 1 << 14  # numbers in the alphabet of a tensor, those that do not occur among them
 HEAD = len(MAGIC) + 1 + 4
+MOST_BITS = 8
 
 
 class _Writer:
@@ -115,7 +117,8 @@ def _write_body(out: _Writer, compressed: CompressedModel) -> None:
     a = compressed.architecture
     out.parts["file", "header"] = HEAD
     out.put("header", bytes([NETWORKS[a.network].id, DATASET_IDS[compressed.dataset]]))
-    for value in (*a.shape, a.classes, len(a.hidden), *a.hidden):
+    numbers = (*a.shape, a.classes, len(a.hidden), *a.hidden, len(a.ranks), *a.ranks)
+    for value in (*numbers, a.activation_bits):
         out.varint("header", value)
     for tensor in compressed.tensors:
         _write_tensor(out, tensor)
@@ -162,7 +165,7 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
     network = _name({n.id: name for name, n in NETWORKS.items()}, network_id, "network")
     dataset = _name({i: name for name, i in DATASET_IDS.items()}, dataset_id, "data set")
     channels, height, width, classes, depth = (reader.varint() for _ in range(5))
-    shape, full = (channels, height, width), NETWORKS[network].hidden
+    shape = (channels, height, width)
     entry = DATASETS[dataset]
     if shape != entry.shape or classes != len(entry.classes):
         raise FormatError(
@@ -171,12 +174,29 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
         )
     if NETWORKS[network].is_offered(shape):
         raise FormatError(f"{network} {NETWORKS[network].is_offered(shape)}")
-    if depth != len(full):
-        raise FormatError(f"{network} has {len(full)} hidden layers, {depth} in the file")
-    hidden = tuple(reader.varint() for _ in range(depth))
-    if not all(1 <= n <= most for n, most in zip(hidden, full, strict=True)):
-        raise FormatError(f"{network}: hidden units {hidden} do not lie between 1 and {full}")
-    return Architecture(network, shape, classes, hidden), dataset
+    possible = {len(h): h for h in NETWORKS[network].depths}
+    if depth not in possible:
+        raise FormatError(f"{network} has {list(possible)} hidden layers, {depth} in the file")
+    hidden, most = tuple(reader.varint() for _ in range(depth)), possible[depth]
+    if not all(1 <= n <= top for n, top in zip(hidden, most, strict=True)):
+        raise FormatError(f"{network}: hidden units {hidden} do not lie between 1 and {most}")
+    plain = Architecture(network, shape, classes, hidden)
+    ranks, bits = _read_ranks(reader, plain), reader.varint()
+    if bits > MOST_BITS:
+        raise FormatError(f"activations have at most {MOST_BITS} bits, {bits} in the file")
+    return replace(plain, ranks=ranks, activation_bits=bits), dataset
+
+
+def _read_ranks(reader: _Reader, plain: Architecture) -> tuple[int, ...]:
+    """The rank of each layer, 0 for one that is whole; nothing where all are."""
+    n = reader.varint()
+    shapes = [s for name, s in tensor_shapes(plain).items() if len(s) > 1]
+    if n not in (0, len(shapes)):
+        raise FormatError(f"{n} ranks for {len(shapes)} layers")
+    ranks = tuple(reader.varint() for _ in range(n))
+    if any(rank > min(s[0], math.prod(s[1:])) for rank, s in zip(ranks, shapes, strict=False)):
+        raise FormatError(f"ranks {ranks} are larger than their layers")
+    return ranks
 
 
 def _name(names: dict[int, str], number: int, what: str) -> str:

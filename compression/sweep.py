@@ -56,7 +56,7 @@ def coordinates(recipe: Recipe) -> tuple[tuple[object, ...], tuple[float, ...]]:
         words.append(step.name)
         for f in dataclasses.fields(step):
             value, meta = getattr(step, f.name), f.metadata
-            if "options" in meta:
+            if "options" in meta or "by_layer" in meta:
                 words.append(value)
             elif meta["low"] > 0:
                 numbers.append(math.log(value) / math.log(meta["high"] / meta["low"]))

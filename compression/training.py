@@ -97,11 +97,13 @@ def fit(
     augment: str = "none",
     weight_decay: float = 0.0,
     loss: Loss = hard_loss,
+    each_step: Callable[[float], None] = lambda done: None,
 ) -> None:
     """Train the model in place: AdamW, learning rate up over the first tenth and down to 0 along a
     cosine.
 
-    learning_rate: the highest; batch: images per step. Masks and levels that are attached to the
+    learning_rate: the highest; batch: images per step; each_step: called before each with the
+    share that is done, 0..1. Masks and levels that are attached to the
     weights stay:
     the forward pass sees pruned, quantized weights, the gradient passes the rounding unchanged.
     Raises Cancelled within a step's time when the context says stop.
@@ -120,6 +122,7 @@ def fit(
             for i, chosen in enumerate(order.split(batch), 1):
                 if context.stopped():
                     raise Cancelled("stopped on request")
+                each_step(((epoch - 1) * steps + i - 1) / (epochs * steps))
                 images, labels = train.images[chosen], train.labels[chosen]
                 if augment != "none":
                     images = shifted(images, augment, context.generator)
