@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .errors import CompressionError, InvalidInput
+from .errors import CompressionError, DataError, InvalidInput
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("--model", help="only this network")
     again.add_argument("--dataset", help="only for this data set")
+    get = commands.add_parser(
+        "fetch", help="get a data set that is not shipped into the data folder (COMPRESSION_DATA)"
+    )
+    get.add_argument("dataset", help="cifar10")
     return parser
 
 
@@ -64,9 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one sentence on stderr for anything that is wrong with the input."""
     try:
         args = _parser().parse_args(arguments)
-        {"run": _run, "evaluate": _evaluate, "list": _list, "baselines": _baselines}[args.command](
-            args
-        )
+        {
+            "run": _run,
+            "evaluate": _evaluate,
+            "list": _list,
+            "baselines": _baselines,
+            "fetch": _fetch,
+        }[args.command](args)
     except CompressionError as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
@@ -242,6 +250,33 @@ def _baselines(args: argparse.Namespace) -> None:
             )
         error = 100 * (1 - result.test.value)
         print(f"{recipe.model} on {recipe.dataset}: test error {error:.2f} %", flush=True)
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    from . import cifar10
+    from .data import DATASETS
+    from .recipe import one_of
+
+    if one_of("dataset", args.dataset, DATASETS) != cifar10.NAME:
+        raise InvalidInput(f"{args.dataset} ships with the lab: there is nothing to fetch")
+    if cifar10.is_there():
+        try:
+            cifar10.read()
+        except DataError as e:
+            raise DataError(f"{e}; remove it from {cifar10.folder()} and fetch again") from None
+        print(f"{args.dataset} is there already: {cifar10.folder()}")
+        return
+    source, shown = cifar10.OFFICIAL, 0
+
+    def progress(share: float) -> None:
+        nonlocal shown
+        if int(20 * share) > shown:  # a line every 5 %
+            shown = int(20 * share)
+            print(f"{source.archive}: {5 * shown} %", file=sys.stderr, flush=True)
+
+    size = f"{source.size / 1e6:.0f} MB"
+    print(f"{source.archive}: {size} from {source.host}", file=sys.stderr, flush=True)
+    print(f"{args.dataset} is there: {cifar10.fetch(progress)}")
 
 
 def _show_progress(progress: Any) -> None:

@@ -5,19 +5,26 @@ that it unpacks to, is read from the data folder (COMPRESSION_DATA); `fetch` get
 from __future__ import annotations
 
 import hashlib
+import http.client
+import os
 import tarfile
+import threading
+import time
 import urllib.error
 import urllib.request
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from .errors import DataError
 from .settings import settings
 
+NAME = "cifar10"
 FOLDER = "cifar-10-batches-bin"
 PARTS = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
 SHAPE = (3, 32, 32)
@@ -41,6 +48,10 @@ class Source:
     def archive(self) -> str:
         return self.url.rsplit("/", 1)[-1]
 
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
 
 OFFICIAL = Source(
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
@@ -62,18 +73,20 @@ def folder() -> Path:
     return Path(settings().data)
 
 
-def is_there(source: Source = OFFICIAL) -> bool:
+def is_there(source: Source | None = None) -> bool:
     """Whether the archive, or the unpacked folder, lies in the data folder."""
-    return (folder() / source.archive).is_file() or all(
-        (folder() / FOLDER / name).is_file() for name in PARTS
-    )
+    archive = folder() / (source or OFFICIAL).archive
+    return os.path.isfile(archive) or all(os.path.isfile(folder() / FOLDER / n) for n in PARTS)
 
 
-def read(source: Source = OFFICIAL) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def read(
+    source: Source | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images uint8 (50,000, 3, 32, 32) and labels uint8 (50,000,), then those of the test.
 
     Raises DataError where the data is not there, or is not what it should be.
     """
+    source = source or OFFICIAL
     raw = _unpacked(source)
     images, labels = zip(*(_images(name, raw[name], source) for name in PARTS), strict=True)
     return np.concatenate(images[:-1]), np.concatenate(labels[:-1]), images[-1], labels[-1]
@@ -105,7 +118,7 @@ def _of_archive(path: Path, source: Source) -> dict[str, bytes]:
                     content = archive.extractfile(member)
                     assert content is not None
                     found[name] = content.read(most + 1)
-    except (tarfile.TarError, EOFError) as e:
+    except (tarfile.TarError, EOFError, zlib.error) as e:
         raise DataError(f"{path.name}: not an archive, or a damaged one ({e})") from None
     missing = [name for name in PARTS if name not in found]
     if missing:
@@ -129,33 +142,35 @@ def _images(name: str, raw: bytes, source: Source) -> tuple[np.ndarray, np.ndarr
 def fetch(
     progress: Callable[[float], None] = lambda share: None,
     stopped: Callable[[], bool] = lambda: False,
-    source: Source = OFFICIAL,
+    source: Source | None = None,
 ) -> Path:
     """Get the archive into the data folder; it appears there only when it is whole and its checksum
     is right. progress: called with 0..1. Raises DataError; nothing half done stays.
     """
+    source = source or OFFICIAL
     target = folder() / source.archive
     part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        checksum = _download(source, part, progress, stopped)
-        if checksum != source.sha256:
-            raise DataError(f"{source.archive}: what came is not the archive: wrong checksum")
-        part.replace(target)
-    except (OSError, urllib.error.URLError) as e:
-        raise DataError(f"{source.archive} can't be fetched: {e}") from None
-    finally:
-        part.unlink(missing_ok=True)
+        try:
+            _download(source, part, progress, stopped)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except (OSError, http.client.HTTPException) as e:
+        raise DataError(
+            f"{source.archive} can't be fetched from {source.host}: {_reason(e)}"
+        ) from None
     return target
 
 
 def _download(
     source: Source, path: Path, progress: Callable[[float], None], stopped: Callable[[], bool]
-) -> str:
-    """Write what the address gives; returns its SHA-256."""
+) -> None:
+    """Write what the address gives; raises DataError where it is not the archive."""
     digest, got = hashlib.sha256(), 0
     with urllib.request.urlopen(source.url, timeout=30) as answer, path.open("wb") as out:
-        while block := answer.read(BLOCK):
+        while block := answer.read1(BLOCK):
             if stopped():
                 raise DataError("stopped on request; nothing was kept")
             got += len(block)
@@ -164,4 +179,96 @@ def _download(
             digest.update(block)
             out.write(block)
             progress(got / source.size)
-    return digest.hexdigest()
+    if got < source.size:
+        raise DataError(f"{source.archive}: only {got} of {source.size} bytes came; try again")
+    if digest.hexdigest() != source.sha256:
+        raise DataError(f"{source.archive}: what came is not the archive: wrong checksum")
+
+
+def _reason(e: Exception) -> str:
+    """What went wrong, without the words of Python around it."""
+    if isinstance(e, urllib.error.HTTPError):
+        e.close()
+        return f"the server answers {e.code} {e.reason}"
+    if isinstance(e, http.client.HTTPException):
+        return f"the answer is not proper HTTP ({type(e).__name__})"
+    if isinstance(e, urllib.error.URLError) and isinstance(e.reason, Exception):
+        e = e.reason
+    if isinstance(e, OSError) and e.strerror:
+        return f"{e.strerror}: {e.filename}" if e.filename else e.strerror
+    return str(e) or type(e).__name__
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """How a download stands.
+
+    share: 0..1 of the archive; seconds: since it began; error: why it failed, or an empty string.
+    """
+
+    share: float = 0.0
+    seconds: float = 0.0
+    live: bool = True
+    error: str = ""
+
+
+class Download:
+    """`fetch` in a background thread, one at a time, shared by whoever asks.
+
+    state: how it stands; None where nothing was begun, or it was stopped.
+    """
+
+    def __init__(self, source: Source | None = None) -> None:
+        self.source = source
+        self.state: Fetching | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def live(self) -> bool:
+        state = self.state
+        return state is not None and state.live
+
+    def start(self) -> None:
+        """Begin, unless it runs already or the data is there."""
+        with self._lock:
+            if self.live or is_there(self.source):
+                return
+            self.state, self._stop = Fetching(), threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(self._stop,), daemon=True)
+            self._thread.start()
+
+    def cancel(self) -> None:
+        """Stop it for everyone; nothing half done stays."""
+        with self._lock:
+            self._stop.set()
+            if self.live:
+                self.state = None
+
+    def close(self) -> None:
+        """Stop it and wait, not for long, until it has cleaned up."""
+        self.cancel()
+        if self._thread is not None:
+            self._thread.join(timeout=2)
+
+    def _run(self, stop: threading.Event) -> None:
+        begun, share, error = time.monotonic(), 0.0, "it ended unexpectedly; the log says why"
+
+        def put(live: bool = True) -> None:
+            with self._lock:
+                if not stop.is_set():  # one that was stopped has no say any more
+                    self.state = Fetching(share, time.monotonic() - begun, live, error * (not live))
+
+        def progress(now: float) -> None:
+            nonlocal share
+            share = now
+            put()
+
+        try:
+            fetch(progress, stop.is_set, self.source)
+            error = ""
+        except DataError as e:
+            error = str(e)
+        finally:
+            put(live=False)

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import streamlit as st
 
+from compression.cifar10 import Download
 from compression.jobs import Engine, make_engine
 from compression.result import Change, Result
 from compression.store import Shelf, Store
@@ -19,6 +20,14 @@ from compression.store import Shelf, Store
 def engine() -> Engine:
     """The one engine of this server; its workers start in the background."""
     made = make_engine(Store())
+    atexit.register(made.close)
+    return made
+
+
+@lru_cache(maxsize=1)
+def download() -> Download:
+    """The one download of CIFAR-10 of this server, whoever started it."""
+    made = Download()
     atexit.register(made.close)
     return made
 

@@ -13,14 +13,14 @@ from urllib.parse import urlencode
 import plotly.graph_objects as go
 import streamlit as st
 
-from compression import units
+from compression import cifar10, units
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures import Palette, palette
 from compression.jobs import Ask, Job
 from compression.models import NETWORKS, why_not
 
-from . import cached
+from . import cached, fetching
 from .controls import BOUND, CHOICES
 
 ASSETS = "assets/look"
@@ -29,6 +29,7 @@ SOURCES = {
     "digits": "1,797 handwritten digits of the UCI repository, shipped in scikit-learn",
     "mnist": "70,000 handwritten digits; LeCun, Cortes, Burges; CC BY-SA 3.0",
     "fashion_mnist": "70,000 pictures of clothes; Zalando SE; MIT",
+    "cifar10": "60,000 colour photographs; Krizhevsky, Nair, Hinton, 2009; fetched when asked for",
 }
 
 
@@ -44,7 +45,8 @@ def colours() -> Palette:
 def begin() -> tuple[str, str]:
     """Draw the sidebar.
 
-    Returns the chosen network and data set; stops the page where they do not go together.
+    Returns the chosen network and data set; stops the page where they do not go together, or where
+    the data set has to be fetched first.
     """
     accept_names()
     st.logo(f"{ASSETS}/logo-{theme()}.svg", size="large")
@@ -77,6 +79,8 @@ def begin() -> tuple[str, str]:
             f"{NETWORKS[network].title} {reason}. Choose another network or data set on the left."
         )
         st.stop()
+    if dataset == cifar10.NAME:
+        fetching.stop_until_there()
     return network, dataset
 
 
@@ -110,7 +114,14 @@ def _caption(network: str, dataset: str) -> str:
 @lru_cache(maxsize=16)
 def _sketch(network: str) -> str:
     """A row of blocks, one per layer, 14 pixels high, as base64 of an SVG."""
-    wide = {"lenet_300_100": [16, 10, 5], "lenet5": [5, 9, 13, 5], "net": [5, 8, 12, 5]}[network]
+    wide = {
+        "lenet_300_100": [16, 10, 5],
+        "lenet5": [5, 9, 13, 5],
+        "net": [5, 8, 12, 5],
+        "resnet20": [2] * 9,
+        "mobilenet_mini": [7, 3, 7, 3, 7, 3],
+        "vit_mini": [4, 8, 8, 8, 8],
+    }[network]
     x, shapes = 0, []
     for i, width in enumerate(wide):
         height = 14 - 8 * i / len(wide)
