@@ -138,6 +138,13 @@ class Estimator:
         low, high, middle = (min(max(x, right), right + left) for x in (low, high, middle))
         return Estimate(float(middle) / total, low / total, high / total, self.seen, total)
 
+    def mean(self, values: np.ndarray) -> float:
+        """Mean over all images of a number that is known for those seen (values: (N,)), each
+        weighted by its chance to have been seen [Hajek, 1971].
+        """
+        weights = 1 / np.maximum(1e-9, 1 - self._missed[self._seen])
+        return float((values[self._seen] * weights).sum() / weights.sum())
+
     def _fit(self) -> None:
         """Ridge logistic regression of the verdicts on the features, by Newton's method."""
         x, b, penalties = (

@@ -5,15 +5,19 @@ is known.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import nn
+from torch.nn import functional as F
 
 from .data import Dataset, Split
 from .inference import Forward
 from .result import Accuracy, Change, Metric
 
 Z95 = 1.959963984540054
+LARGEST_LOSS = 100.0  # of one image: numbers that run away say nothing more
 
 
 def logits(model: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:
@@ -27,6 +31,29 @@ def predict(model: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:
     Returns uint8 (N,); NaN logits answer class 0.
     """
     return answers(logits(model, dataset, split))
+
+
+class Seen(NamedTuple):
+    """What a network answered on a split: classes uint8 (N,); loss: mean cross-entropy, nats."""
+
+    classes: np.ndarray
+    loss: float
+
+
+def seen(model: nn.Module, dataset: Dataset, split: Split) -> Seen:
+    """Run the network on every image of a split."""
+    found = logits(model, dataset, split)
+    return Seen(answers(found), float(losses(found, split.labels.numpy()).mean()))
+
+
+def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cross-entropy of each image in nats, LARGEST_LOSS at most: float32 (N,).
+
+    logits: (N, classes); labels: int64 (N,).
+    """
+    finite = torch.from_numpy(np.nan_to_num(logits))
+    each = F.cross_entropy(finite, torch.from_numpy(labels), reduction="none")
+    return each.clamp_(max=LARGEST_LOSS).numpy()
 
 
 def answers(logits: np.ndarray) -> np.ndarray:
@@ -69,9 +96,14 @@ def change(before: np.ndarray, after: np.ndarray) -> Change:
     return Change(difference, difference - half, difference + half, mcnemar(lost, won))
 
 
-def accuracy(predictions: np.ndarray, split: Split, before: np.ndarray | None = None) -> Accuracy:
+def accuracy(
+    predictions: np.ndarray,
+    split: Split,
+    before: np.ndarray | None = None,
+    loss: float | None = None,
+) -> Accuracy:
     """Accuracy of predictions (uint8 (N,)) with interval and per class; against the baseline's
-    predictions, if given.
+    predictions, if given. loss: mean cross-entropy, if known.
     """
     labels = split.labels.numpy()
     right = predictions == labels
@@ -83,4 +115,5 @@ def accuracy(predictions: np.ndarray, split: Split, before: np.ndarray | None = 
         wilson(int(right.sum()), len(labels)),
         tuple((int(c), int(t)) for c, t in zip(by_class, total, strict=True)),
         None if before is None else change(before == labels, right),
+        loss,
     )

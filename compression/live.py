@@ -21,7 +21,7 @@ from . import storage
 from .data import Split, load
 from .errors import JobError
 from .estimates import FIRST_SHOWN, SCHEDULE, Estimator, Prior, margins
-from .evaluation import accuracy, answers, logits, wilson
+from .evaluation import Seen, accuracy, answers, logits, losses, wilson
 from .inference import Forward, frozen_weights, one_thread
 from .pipeline import (
     Memory,
@@ -88,8 +88,8 @@ class _Base:
 class _Look:
     """One setting while it is looked at.
 
-    forward: its network; margins, answers: (N,), of the images seen; pace: seconds per image;
-    score: once all are seen, when the first three are not needed any more.
+    forward: its network; margins, answers, losses: (N,), of the images seen; pace: seconds per
+    image; score: once all are seen, when forward, estimator and margins are not needed any more.
     """
 
     ask: Ask
@@ -99,6 +99,7 @@ class _Look:
     estimator: Estimator | None
     margins: np.ndarray | None
     answers: np.ndarray
+    losses: np.ndarray
     pace: float = 0.0
     score: Accuracy | None = None
 
@@ -110,11 +111,18 @@ class _Look:
         known = self.ask.recipe, self.ask.split, self.cost, self.base.baseline
         if self.score is not None:
             m, n = self.score.metric, self.score.total
-            return Preview(*known, Estimate(m.value, m.value, m.value, n, n), m, self.score)
+            exact = Estimate(m.value, m.value, m.value, n, n)
+            return Preview(*known, exact, m, self.loss, self.score)
         assert self.estimator is not None
         e = self.estimator.estimate()
         low, high = (wilson(round(share * e.total), e.total) for share in (e.low, e.high))
-        return Preview(*known, e, Metric(e.value, low.low, high.high))
+        loss = self.estimator.mean(self.losses)
+        return Preview(*known, e, Metric(e.value, low.low, high.high), loss)
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, once all images are seen."""
+        return float(self.losses.mean())
 
     def see_more(self) -> None:
         """One batch: the next of the schedule, or as many images as a moment allows."""
@@ -129,12 +137,13 @@ class _Look:
         labels = self.base.labels[chosen]
         self.answers[chosen] = given = answers(found)
         self.margins[chosen] = margins(found, labels)
+        self.losses[chosen] = losses(found, labels)
         self.estimator.see(chosen, given == labels)
         self.pace = (time.perf_counter() - start) / len(chosen)
         if self.seen == total:
             own = self.ask.recipe == self.ask.recipe.dense
             self.score = accuracy(
-                self.answers, self.base.split, None if own else self.base.dense_answers
+                self.answers, self.base.split, None if own else self.base.dense_answers, self.loss
             )
             self.base.scored.append((self.ask.recipe, self.margins))
             self.forward = self.estimator = self.margins = None
@@ -168,9 +177,9 @@ class Live:
             self._done[ask.key] = self._open.pop(ask.key)
         if goal != "stored" or look.score is None:
             return look.preview()
-        seen = {ask.split: look.answers}
+        known = {ask.split: Seen(look.answers, look.loss)}
         return run(
-            ask.recipe, self.store, split=ask.split, keep=False, memory=self.memory, answers=seen
+            ask.recipe, self.store, split=ask.split, keep=False, memory=self.memory, answers=known
         )
 
     def _look(self, ask: Ask) -> _Look:
@@ -188,7 +197,7 @@ class Live:
             cost = cost_of(made.model, made, *storage.measure(made.compressed), zip_bytes=None)
         seed, n = int(ask.recipe.digest[:8], 16), len(base.split)
         estimator = Estimator(base.prior_of(ask.recipe), seed)
-        empty = np.empty(n, np.float32), np.empty(n, np.uint8)
+        empty = np.empty(n, np.float32), np.empty(n, np.uint8), np.empty(n, np.float32)
         return _Look(ask, base, cost, forward, estimator, *empty)
 
     def _base(self, ask: Ask) -> _Base:

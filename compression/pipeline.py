@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from cachetools import LRUCache
 
@@ -24,10 +23,18 @@ from .compressed import CompressedModel, compress, decompress
 from .cost import count, framework_bytes, framework_file, zip_size
 from .data import Dataset, load
 from .errors import Cancelled, NotOffered, StoreError
-from .evaluation import accuracy, change, predict
-from .models import Chain, architecture_for, build, same_weights, twin
+from .evaluation import Seen, accuracy, change, predict, seen
+from .models import (
+    Chain,
+    architecture_for,
+    build,
+    empty,
+    prunable_layers,
+    same_weights,
+    twin,
+)
 from .recipe import Recipe, Step, one_of
-from .result import Accuracy, Baseline, Change, Cost, Epoch, Part, Result, Stage
+from .result import Accuracy, Baseline, Change, Cost, Epoch, Layer, Part, Result, Stage
 from .store import Store
 from .training import Context, Report
 
@@ -87,7 +94,7 @@ def run(
     listen: Listen = lambda progress: None,
     stopped: Callable[[], bool] = lambda: False,
     memory: Memory | None = None,
-    answers: Mapping[str, np.ndarray] | None = None,
+    answers: Mapping[str, Seen] | None = None,
 ) -> Result:
     """The result of a recipe, from the store if it is there.
 
@@ -115,12 +122,14 @@ def run(
         data = load(recipe.dataset)
         splits = ("validation",) if split == "validation" else ("validation", "test")
         known = answers if answers and same_weights(model, made.model) else {}
-        predictions = {
-            s: known[s] if s in known else predict(model, data, data.split(s)) for s in splits
-        }
+        looks = {s: known[s] if s in known else seen(model, data, data.split(s)) for s in splits}
+        predictions = {s: look.classes for s, look in looks.items()}
         dense = _dense_first(recipe, split, store, memory)
         before = {s: store.predictions(recipe.dense.digest, s) if dense else None for s in splits}
-        scores = {s: accuracy(predictions[s], data.split(s), before[s]) for s in splits}
+        scores = {
+            s: accuracy(look.classes, data.split(s), before[s], look.loss)
+            for s, look in looks.items()
+        }
         framework = framework_file(model)
         cost = cost_of(model, made, len(file), parts, zip_size(framework))
         test = scores.get("test")
@@ -314,15 +323,21 @@ def cost_of(
 ) -> Cost:
     """The cost of a network whose file has this length and these parts."""
     last = (Stage(made.last.label(), made.last.family, size),) if made.last else ()
+    nonzero = {t.name: t.nonzero for t in made.compressed.tensors}
     return Cost(
         bytes=size,
         fp32_bytes=framework_bytes(model.architecture),
         zip_bytes=zip_bytes,
         nominal_bytes=made.compressed.nominal_bytes(),
         entropy_bytes=made.compressed.entropy_bytes(),
-        **vars(count(model.architecture, {t.name: t.nonzero for t in made.compressed.tensors})),
+        **vars(count(model.architecture, nonzero)),
         parts=parts,
         stages=made.stages + last,
+        layers=tuple(
+            Layer(name, layer.weight.numel(), nonzero[f"{name}.weight"])
+            for name, layer in prunable_layers(empty(model.architecture))
+        ),
+        hidden=model.architecture.hidden,
     )
 
 

@@ -45,13 +45,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Score on one split. correct, total: images; by_class: (correct, total) per class."""
+    """Score on one split. correct, total: images; by_class: (correct, total) per class; loss: mean
+    cross-entropy in nats, None where only the answers are known.
+    """
 
     correct: int
     total: int
     metric: Metric
     by_class: tuple[tuple[int, int], ...]
     change: Change | None = None
+    loss: float | None = None
 
     @property
     def value(self) -> float:
@@ -83,6 +86,15 @@ class Part:
     layer: str
     part: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """How many weights a layer has, and how many of them are not zero."""
+
+    name: str
+    weights: int
+    nonzero: int
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,8 @@ class Cost:
     nonzero_macs: int
     parts: tuple[Part, ...] = ()
     stages: tuple[Stage, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    hidden: tuple[int, ...] = ()  # units of the network's hidden layers, as its architecture says
 
 
 @dataclass(frozen=True)
@@ -183,6 +197,8 @@ class Result(_OfRecipe):
         cost = dict(d["cost"])
         cost["parts"] = tuple(Part(**p) for p in cost["parts"])
         cost["stages"] = tuple(Stage(**s) for s in cost["stages"])
+        cost["layers"] = tuple(Layer(**x) for x in cost.get("layers", ()))
+        cost["hidden"] = tuple(cost.get("hidden", ()))
         rest = {k: d[k] for k in ("file_digest", "seconds")}
         return Result(
             recipe=Recipe.from_dict(d["recipe"]),
@@ -199,8 +215,9 @@ class Result(_OfRecipe):
 class Preview(_OfRecipe):
     """A setting while one looks at it: its exact cost, and its accuracy by the images seen so far.
 
-    metric: as a Result's, wider as long as images are missing; score: once all images of the split
-    are seen. A preview is never stored, exported or ranked; a Result is.
+    metric: as a Result's, wider as long as images are missing; loss: mean cross-entropy, estimated
+    as well; score: once all images of the split are seen. A preview is never stored, exported or
+    ranked; a Result is.
     """
 
     recipe: Recipe
@@ -209,6 +226,7 @@ class Preview(_OfRecipe):
     baseline: Baseline
     estimate: Estimate
     metric: Metric
+    loss: float
     score: Accuracy | None = None
 
     def accuracy(self, split: str) -> Accuracy | None:
@@ -244,4 +262,5 @@ def _accuracy(d: dict[str, Any]) -> Accuracy:
         Metric(**d["metric"]),
         tuple((c, t) for c, t in d["by_class"]),
         Change(**d["change"]) if d["change"] else None,
+        d.get("loss"),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
-from .recipe import Recipe, Step
+from .recipe import Recipe, Step, layer_text
 
 CURVE_SPARSITIES = tuple(round(0.05 * i, 2) for i in range(20)) + (0.99,)
 CURVE_LEVELS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64, 96, 128, 192, 256)
@@ -34,6 +35,36 @@ def levels_curve(recipe: Recipe, place: int, step: Step, knob: str) -> list[tupl
     of it says how many, and everything else stays.
     """
     return [(n, replace_step(recipe, place, step.changed(**{knob: n}))) for n in CURVE_LEVELS]
+
+
+LAYER_SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+LAYER_LEVELS = (2, 3, 4, 6, 8, 16, 32)
+
+
+def layer_curves(
+    recipe: Recipe, place: int, knob: str, layers: Sequence[str], alone: bool
+) -> dict[str, list[tuple[float, Recipe]]]:
+    """(value, recipe) for each layer: how much it forgives.
+
+    place: of a step with `layers` of their own; knob: `sparsity` or `levels`, whose values are
+    tried; alone: only this layer is touched, else all but this one.
+    """
+    step = recipe.steps[place]
+    values: Sequence[float] = LAYER_SPARSITIES if knob == "sparsity" else LAYER_LEVELS
+
+    def touched(layer: str, value: float) -> Step:
+        if not alone:
+            knobs: dict[str, float | str] = {knob: value, "layers": layer_text({layer: 0})}
+            return step.changed(**knobs)
+        if knob == "sparsity":
+            return step.changed(sparsity=0.0, layers=layer_text({layer: value}))
+        others = {other: 0.0 for other in layers if other != layer}
+        return step.changed(levels=value, layers=layer_text(others))
+
+    return {
+        layer: [(v, replace_step(recipe, place, touched(layer, v))) for v in values]
+        for layer in layers
+    }
 
 
 def coarse_to_fine(n: int) -> list[int]:

@@ -1,0 +1,172 @@
+"""Where users go wrong: one sentence each, and the recipe that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from .recipe import Recipe, Step
+from .result import Preview, Result
+from .sweep import replace_step
+from .training import FineTune
+
+NEAR_CHANCE = 1.5  # times the share that guessing gives
+APART = 0.02  # between what was asked and what came, as a share
+MUCH = 0.01  # accuracy lost that fine-tuning is worth
+PRUNINGS = ("magnitude_pruning", "random_pruning", "taylor_pruning", "activation_pruning")
+LEVELS = ("codebook_quantization", "uniform_quantization", "fixed_point_quantization")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """text: what is wrong; remedy: what a button says; recipe: what it does."""
+
+    text: str
+    remedy: str
+    recipe: Recipe
+
+
+def advice(recipe: Recipe, found: Result | Preview | None, classes: int) -> list[Advice]:
+    """What to tell about a recipe and what is known of it, the most important first. classes: of
+    the data set.
+    """
+    given = [*_order(recipe)]
+    if found is not None:
+        given = [
+            *_chance(recipe, found, classes),
+            *_zero_layers(recipe, found),
+            *_channels(recipe, found),
+            *_zeros(recipe, found),
+            *given,
+            *_untuned(recipe, found),
+        ]
+    return list({a.recipe.digest + a.text: a for a in given}.values())
+
+
+def _places(recipe: Recipe, names: tuple[str, ...]) -> list[int]:
+    return [i for i, step in enumerate(recipe.steps) if step.name in names]
+
+
+def _tuned(recipe: Recipe, epochs: int) -> Recipe:
+    return recipe.then(FineTune(epochs=epochs))
+
+
+def _trains_behind(recipe: Recipe) -> bool:
+    return any(step.is_training for step in recipe.steps[len(recipe.dense.steps) :])
+
+
+def _value(found: Result | Preview) -> float:
+    return found.estimate.value if isinstance(found, Preview) else found.validation.value
+
+
+def _chance(recipe: Recipe, found: Result | Preview, classes: int) -> Iterator[Advice]:
+    if _value(found) > NEAR_CHANCE / classes or recipe == recipe.dense:
+        return
+    text = f"It answers like chance: {100 * _value(found):.0f} % right with {classes} classes."
+    if not _trains_behind(recipe):
+        yield Advice(text, "Fine-tune 3 epochs", _tuned(recipe, 3))
+    for place in _places(recipe, PRUNINGS)[:1]:
+        step = recipe.steps[place]
+        less = round(max(0.0, getattr(step, "sparsity") - 0.2), 2)  # noqa: B009
+        milder = replace_step(recipe, place, step.changed(sparsity=less))
+        yield Advice(text, f"Prune {100 * less:.0f} %", milder)
+
+
+def _zero_layers(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
+    empty = [layer.name for layer in found.cost.layers if not layer.nonzero]
+    if not empty:
+        return
+    text = f"{' and '.join(empty)}: every weight is zero, so nothing gets through."
+    for place in _places(recipe, PRUNINGS):
+        step = recipe.steps[place]
+        if getattr(step, "scope", "") == "global":
+            even = replace_step(recipe, place, step.changed(scope="layer"))
+            yield Advice(text, "Prune each layer alone", even)
+            return
+    yield from _more_levels(recipe, text)
+
+
+def _more_levels(recipe: Recipe, text: str) -> Iterator[Advice]:
+    for place in _places(recipe, LEVELS):
+        step = recipe.steps[place]
+        knob, most = ("Q", 4096) if step.name.startswith("fixed") else ("levels", 256)
+        more = min(most, 2 * getattr(step, knob))
+        if more > getattr(step, knob):
+            finer = replace_step(recipe, place, step.changed(**{knob: more}))
+            yield Advice(
+                text,
+                f"{'Q ' if knob == 'Q' else ''}{more}{'' if knob == 'Q' else ' levels'}",
+                finer,
+            )
+            return
+
+
+def _channels(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
+    """One channel pruning: asked against achieved, by the units of the dense network."""
+    places = _places(recipe, ("channel_pruning",))
+    others = _places(recipe, ("channel_pruning", "distill"))
+    full = recipe_hidden(recipe, found)
+    if len(places) != 1 or len(others) != 1 or not full or not found.cost.hidden:
+        return
+    step = recipe.steps[places[0]]
+    asked = float(getattr(step, "ratio"))  # noqa: B009
+    achieved = 1 - sum(found.cost.hidden) / sum(full)
+    if abs(achieved - asked) > APART:
+        nearest = round(min(0.95, max(0.0, achieved)), 2)
+        yield Advice(
+            f"Asked for {100 * asked:.0f} % of the channels, {100 * achieved:.0f} % went: a group"
+            " gives whole units only, and keeps one.",
+            f"Ask for {100 * nearest:.0f} %",
+            replace_step(recipe, places[0], step.changed(ratio=nearest)),
+        )
+
+
+def recipe_hidden(recipe: Recipe, found: Result | Preview) -> tuple[int, ...]:
+    """Hidden units of the dense network that a recipe starts from."""
+    from .models import architecture_for
+
+    return architecture_for(recipe.model, recipe.dataset, recipe.width).hidden
+
+
+def _zeros(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
+    """Pruning and levels: many more zeros than were asked for come from rounding."""
+    places = _places(recipe, PRUNINGS)
+    if len(places) != 1 or not found.cost.weights or getattr(recipe.steps[places[0]], "layers"):  # noqa: B009
+        return
+    asked = float(getattr(recipe.steps[places[0]], "sparsity"))  # noqa: B009
+    zeros = 1 - found.cost.nonzero_weights / found.cost.weights
+    if zeros - asked > APART:
+        yield from _more_levels(
+            recipe,
+            f"Asked for {100 * asked:.0f} % zeros, there are {100 * zeros:.0f} %: the levels round"
+            " small weights to zero as well.",
+        )
+
+
+def _order(recipe: Recipe) -> Iterator[Advice]:
+    for place, (step, behind) in enumerate(zip(recipe.steps, recipe.steps[1:], strict=False)):
+        if step.name in LEVELS and behind.name in (*PRUNINGS, "n_m_pruning", "gradual_pruning"):
+            yield Advice(
+                "Levels before pruning are spent on weights that go afterwards.",
+                "Prune first",
+                swapped(recipe, place),
+            )
+
+
+def swapped(recipe: Recipe, place: int) -> Recipe:
+    """The recipe with the step at this place and the one behind it in the other order."""
+    steps: list[Step] = list(recipe.steps)
+    steps[place], steps[place + 1] = steps[place + 1], steps[place]
+    return replace(recipe, steps=tuple(steps))
+
+
+def _untuned(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
+    on_test = isinstance(found, Preview) and found.split == "test" and found.baseline.test
+    base = on_test or found.baseline.validation
+    if recipe == recipe.dense or _trains_behind(recipe) or base - _value(found) < MUCH:
+        return
+    yield Advice(
+        f"{100 * (base - _value(found)):.1f} points lost without training on.",
+        "Fine-tune 1 epoch",
+        _tuned(recipe, 1),
+    )

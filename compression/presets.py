@@ -1,0 +1,92 @@
+"""Recipes that people know by name, as steps behind the dense network of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .activations import ActivationQuantization
+from .channels import ChannelPruning
+from .distillation import Distill
+from .pruning import MagnitudePruning
+from .quantization import CodebookQuantization
+from .recipe import Step, layer_text
+from .training import FineTune
+
+
+@dataclass(frozen=True)
+class Preset:
+    """steps: of the network of this name."""
+
+    title: str
+    about: str
+    steps: Callable[[str], tuple[Step, ...]]
+
+
+# share of weights that stays, and values in the codebook: tables 2 and 3 of Han et al., 2016
+_KEPT = {
+    "lenet_300_100": dict(fc1=0.08, fc2=0.09, fc3=0.26),
+    "lenet5": dict(conv1=0.66, conv2=0.12, fc1=0.08, fc2=0.19),
+}
+_VALUES: dict[str, dict[str, float]] = {
+    "lenet_300_100": dict(fc1=64, fc2=64, fc3=64),
+    "lenet5": dict(conv1=256, conv2=256, fc1=32, fc2=32),
+}
+
+
+def deep_compression(model: str) -> tuple[Step, ...]:
+    """Prune, train on, share weights, train the shared values; the file codes them."""
+    sparsities = {name: round(1 - share, 2) for name, share in _KEPT.get(model, {}).items()}
+    halfway = {name: round(0.75 * s, 2) for name, s in sparsities.items()}
+    return (
+        MagnitudePruning(sparsity=0.7, scope="layer", layers=layer_text(halfway)),
+        FineTune(epochs=3, learning_rate=0.001),
+        MagnitudePruning(sparsity=0.9, scope="layer", layers=layer_text(sparsities)),
+        FineTune(epochs=8, learning_rate=0.001),
+        CodebookQuantization(levels=32, layers=layer_text(_VALUES.get(model, {}))),
+        FineTune(epochs=3, learning_rate=0.0002),
+    )
+
+
+def int8(model: str) -> tuple[Step, ...]:
+    """What ONNX Runtime calls static quantization."""
+    return (ActivationQuantization(),)
+
+
+def small_and_fast(model: str) -> tuple[Step, ...]:
+    """Fewer channels, and whole numbers: less to compute, not only less to store."""
+    return (
+        ChannelPruning(ratio=0.5),
+        FineTune(epochs=3, learning_rate=0.002),
+        ActivationQuantization(),
+    )
+
+
+def student_and_levels(model: str) -> tuple[Step, ...]:
+    """A network of half the width, taught by the large one, with few values."""
+    return (
+        Distill(width=0.5, epochs=5),
+        CodebookQuantization(levels=16),
+        FineTune(epochs=1),
+    )
+
+
+PRESETS: dict[str, Preset] = {
+    "deep_compression": Preset(
+        "Deep Compression, 2015",
+        "Prune, train on, share weights, train the values [Han et al., 2016, arXiv:1510.00149]; for"
+        " LeNet-300-100 and LeNet-5 with the published share and number of values of each layer.",
+        deep_compression,
+    ),
+    "int8": Preset(
+        "int8", "Weights and activations as whole numbers of 8 bits, no training.", int8
+    ),
+    "small_and_fast": Preset(
+        "Small and fast",
+        "Half of the channels, three epochs to recover, then int8.",
+        small_and_fast,
+    ),
+    "student_and_levels": Preset(
+        "Student and levels", "Half the width with a teacher, then 16 values.", student_and_levels
+    ),
+}
