@@ -118,7 +118,7 @@ def _sketch(network: str) -> str:
         "lenet_300_100": [16, 10, 5],
         "lenet5": [5, 9, 13, 5],
         "net": [5, 8, 12, 5],
-        "resnet20": [2] * 9,
+        "resnet20": [3] * 9,
         "mobilenet_mini": [7, 3, 7, 3, 7, 3],
         "vit_mini": [4, 8, 8, 8, 8],
     }[network]
