@@ -6,6 +6,16 @@ references are dashed. Colour never stands alone: marker shape, dash and a label
 """
 
 from .hero import Curve, Hero, Spot, draw_curve, draw_hero, spot
+from .layers import (
+    Forgiveness,
+    Histogram,
+    Pictures,
+    draw_forgiveness,
+    draw_histogram,
+    draw_pictures,
+    filters_data,
+    mask_data,
+)
 from .look import DARK, DASH, FAMILIES, LIGHT, SHAPES, Palette, palette
 from .runs import Run, draw_runs, is_reference, runs_data
 from .sizes import (
@@ -28,10 +38,13 @@ __all__ = [
     "DARK",
     "DASH",
     "FAMILIES",
+    "Forgiveness",
     "Hero",
+    "Histogram",
     "LIGHT",
     "LayerBytes",
     "Palette",
+    "Pictures",
     "Run",
     "SHAPES",
     "SizeBar",
@@ -39,16 +52,21 @@ __all__ = [
     "Track",
     "WORDS",
     "draw_curve",
+    "draw_forgiveness",
     "draw_hero",
+    "draw_histogram",
     "draw_layer_bytes",
     "draw_losses",
+    "draw_pictures",
     "draw_runs",
     "draw_sizes",
     "draw_training",
     "draw_waterfall",
+    "filters_data",
     "four_sizes",
     "is_reference",
     "layer_bytes",
+    "mask_data",
     "palette",
     "runs_data",
     "spot",

@@ -105,6 +105,9 @@ class Drawing:
     def add_bar(self, **trace: Any) -> None:
         self._traces.append(dict(type="bar") | trace)
 
+    def add_heatmap(self, **trace: Any) -> None:
+        self._traces.append(dict(type="heatmap") | trace)
+
     def add_annotation(self, **annotation: Any) -> None:
         self._layout["annotations"].append(annotation)
 

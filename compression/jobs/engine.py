@@ -19,6 +19,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from ..errors import Cancelled, CompressionError, JobError
+from ..layers import LayerView, layer_views
 from ..live import Ask, Goal, Live
 from ..pipeline import Progress, compare, nnz_file, run
 from ..recipe import Recipe
@@ -261,6 +262,10 @@ class Engine(ABC):
     def file(self, recipe: Recipe) -> bytes:
         """The .nnz file of a recipe whose training is stored."""
         return self._call(nnz_file, recipe)
+
+    def layers(self, recipe: Recipe) -> tuple[LayerView, ...]:
+        """Each layer of a recipe's network, from inside. Its training must be stored."""
+        return self._call(layer_views, recipe)
 
     def compare(
         self, before: str, after: str, dataset: str, split: str = "validation"

@@ -12,6 +12,8 @@ import streamlit as st
 
 from compression.cifar10 import Download
 from compression.jobs import Engine, make_engine
+from compression.layers import LayerView
+from compression.recipe import Recipe
 from compression.result import Change, Result
 from compression.store import Shelf, Store
 
@@ -66,3 +68,9 @@ def _shelf(dataset: str, database: str) -> Shelf:
 def change(before: str, after: str, dataset: str, split: str) -> Change | None:
     """Paired difference between two stored runs, named by their digests."""
     return engine().compare(before, after, dataset, split)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def layers(digest: str, _recipe: Recipe) -> tuple[LayerView, ...]:
+    """Each layer of a recipe's network, from inside. digest: of the recipe, the key."""
+    return engine().layers(_recipe)

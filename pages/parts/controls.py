@@ -13,19 +13,27 @@ import streamlit as st
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.distillation import Distill
-from compression.models import NETWORKS
-from compression.pruning import MagnitudePruning, RandomPruning
+from compression.errors import InvalidInput
+from compression.models import NETWORKS, architecture_for, layer_names
+from compression.pruning import (
+    ActivationPruning,
+    MagnitudePruning,
+    RandomPruning,
+    TaylorPruning,
+)
 from compression.quantization import (
     CodebookQuantization,
     FixedPointQuantization,
     UniformQuantization,
 )
-from compression.recipe import Recipe, Step
+from compression.recipe import Recipe, Step, layer_text, layer_values
 from compression.training import FineTune
 
 PRUNINGS: dict[str, tuple[str, Step]] = {
     "magnitude": ("Magnitude", MagnitudePruning(scope="global")),
     "layerwise": ("Per layer", MagnitudePruning(scope="layer")),
+    "taylor": ("Taylor", TaylorPruning()),
+    "wanda": ("Activation", ActivationPruning(scope="layer")),
     "random": ("Random", RandomPruning(scope="global")),
 }
 QUANTIZERS: dict[str, tuple[str, Step]] = {
@@ -35,6 +43,8 @@ QUANTIZERS: dict[str, tuple[str, Step]] = {
     "fixed": ("Fixed point Q", FixedPointQuantization()),
 }
 INITIALS = {"first": "First K", "largest": "Largest K", "random": "Random"}
+PRUNING_STEPS = MagnitudePruning | RandomPruning | TaylorPruning | ActivationPruning
+OWN_KEYS = {"sparsity": "prune_layers", "levels": "levels_layers"}
 CHOICES = {"prune_by": [*PRUNINGS], "levels_by": [*QUANTIZERS], "initial": [*INITIALS]}
 OFF = "off"
 LEVELS = [*range(2, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, 257, 8)]
@@ -46,7 +56,8 @@ BOUND: dict[str, Any] = dict(bind="query-params", persist_state="session")
 class Setting:
     """What the controls say.
 
-    sparsity, width: 0..1; levels: 2..256 or None; tune: epochs of fine-tuning.
+    sparsity, width: 0..1; levels: 2..256 or None; tune: epochs of fine-tuning; own_sparsities,
+    own_levels: of single layers, as in `conv1=0.5;fc1=0.95`.
     """
 
     network: str
@@ -62,6 +73,8 @@ class Setting:
     temperature: float
     alpha: float
     seed: int
+    own_sparsities: str = ""
+    own_levels: str = ""
 
     def recipe(self) -> Recipe:
         """Student first, then pruning, levels and fine-tuning."""
@@ -87,13 +100,17 @@ class Setting:
 
     def pruning_step(self) -> Step | None:
         step = PRUNINGS[self.pruning][1]
-        return step.changed(sparsity=self.sparsity) if self.sparsity else None
+        if not self.sparsity and not self.own_sparsities:
+            return None
+        return step.changed(sparsity=self.sparsity, layers=self.own_sparsities)
 
     def quantizing_step(self) -> Step | None:
         if self.levels is None:
             return None
         step = QUANTIZERS[self.quantizer][1]
-        return step.changed(**{"Q" if "fixed" in step.name else "levels": self.levels})
+        if isinstance(step, FixedPointQuantization):
+            return step.changed(Q=self.levels)
+        return step.changed(levels=self.levels, layers=self.own_levels)
 
     def tune_steps(self) -> list[Step]:
         return [FineTune(epochs=self.tune)] if self.tune else []
@@ -126,16 +143,24 @@ def widget_values(recipe: Recipe) -> dict[str, Any] | None:
         levels=OFF,
         student=100,
         tune="0",
+        prune_layers="",
+        levels_layers="",
     )
     for step in recipe.steps[len(recipe.dense.steps) :]:
-        if isinstance(step, MagnitudePruning | RandomPruning):
+        if isinstance(step, PRUNING_STEPS):
             values |= dict(
-                prune=round(100 * step.sparsity), prune_by=_key(PRUNINGS, step, "sparsity")
+                prune=round(100 * step.sparsity),
+                prune_by=_key(PRUNINGS, step, "sparsity"),
+                prune_layers=step.layers,
             )
         elif isinstance(step, FixedPointQuantization):
             values |= dict(levels=str(step.Q), levels_by="fixed")
         elif isinstance(step, UniformQuantization | CodebookQuantization):
-            values |= dict(levels=str(step.levels), levels_by=_key(QUANTIZERS, step, "levels"))
+            values |= dict(
+                levels=str(step.levels),
+                levels_by=_key(QUANTIZERS, step, "levels"),
+                levels_layers=step.layers,
+            )
         elif isinstance(step, Distill):
             values |= dict(
                 student=round(100 * step.width),
@@ -151,11 +176,12 @@ def widget_values(recipe: Recipe) -> dict[str, Any] | None:
 
 def _key(methods: dict[str, tuple[str, Step]], step: Step, knob: str) -> str | None:
     """The word for this method, if it differs from a known one in nothing but the slider's knob."""
-    value = getattr(step, knob)
+    value, own = getattr(step, knob), {"layers": ""} if hasattr(step, "layers") else {}
+    plain = step.changed(**own)
     same = (
         k
         for k, (_, s) in methods.items()
-        if type(s) is type(step) and s.changed(**{knob: value}) == step
+        if type(s) is type(step) and s.changed(**{knob: value}) == plain
     )
     return next(same, None)
 
@@ -183,6 +209,8 @@ def _says(values: dict[str, Any], recipe: Recipe) -> bool:
         values.get("temperature", 2.0),
         values.get("alpha", 0.9),
         values["seed"],
+        values["prune_layers"],
+        values["levels_layers"],
     )
     said = setting.recipe()
     return recipe in (said, untrained(said, all_training(said)))
@@ -201,42 +229,21 @@ def link(recipe: Recipe) -> dict[str, str] | None:
         "initial": INITIALS,
         "tune": TUNINGS,
     }
-    return {key: str(words[key][value] if key in words else value) for key, value in values.items()}
+    return {
+        key: str(words[key][value] if key in words else value)
+        for key, value in values.items()
+        if value != ""
+    }
 
 
 def compress_controls(network: str, dataset: str) -> Setting:
     """Draw the three sliders, each with its method, and what belongs to training."""
-    pair: dict[str, Any] = dict(spec=[3, 2], vertical_alignment="bottom", wrap=False)
     with st.container(gap=10):
-        slider, method = st.columns(**pair)
-        help_ = "Share of the weights that are set to zero. K, the number kept, is what is left."
-        prune = titled(slider, "Prune ratio", "orange", help_).slider(
-            "Prune ratio",
-            0,
-            99,
-            80,
-            1,
-            format="%d %%",
-            key="prune",
-            label_visibility="collapsed",
-            **BOUND,
-        )
-        pruning = method_choice(method, "Pruning method", PRUNINGS, "prune_by")
-        slider, method = st.columns(**pair)
-        help_ = (
-            "How many different values the weights of a layer may take; zero is not counted. With"
-            " fixed point: Q, the levels per unit of weight. Off: weights stay as they are."
-        )
-        levels = titled(slider, "Levels", "blue", help_).select_slider(
-            "Levels",
-            [*map(str, LEVELS), OFF],
-            "16",
-            key="levels",
-            label_visibility="collapsed",
-            **BOUND,
-        )
-        quantizer = method_choice(method, "Quantization method", QUANTIZERS, "levels_by")
-        slider, method = st.columns(**pair)
+        slider, method = st.columns(**_PAIR)
+        prune, pruning = pruning_controls(slider, method)
+        slider, method = st.columns(**_PAIR)
+        levels, quantizer = levels_controls(slider, method)
+        slider, method = st.columns(**_PAIR)
         width, initial = (
             student_slider(slider, "student", 100),
             initial_choice(method, collapsed=True),
@@ -257,6 +264,7 @@ def compress_controls(network: str, dataset: str) -> Setting:
                 )
                 epochs, temperature, alpha = student_training()
                 seed = seed_input()
+                own_sparsities, own_levels = own_inputs(network, dataset)
     return Setting(
         network,
         dataset,
@@ -271,7 +279,112 @@ def compress_controls(network: str, dataset: str) -> Setting:
         temperature,
         alpha,
         seed,
+        own_sparsities,
+        own_levels,
     )
+
+
+_PAIR: dict[str, Any] = dict(spec=[3, 2], vertical_alignment="bottom", wrap=False)
+
+
+def pruning_controls(slider: Any, method: Any) -> tuple[int, str]:
+    """Prune ratio in percent, and the word of its method."""
+    help_ = "Share of the weights that are set to zero. K, the number kept, is what is left."
+    prune = titled(slider, "Prune ratio", "orange", help_).slider(
+        "Prune ratio",
+        0,
+        99,
+        80,
+        1,
+        format="%d %%",
+        key="prune",
+        label_visibility="collapsed",
+        **BOUND,
+    )
+    return prune, method_choice(method, "Pruning method", PRUNINGS, "prune_by")
+
+
+def levels_controls(slider: Any, method: Any) -> tuple[str, str]:
+    """Levels as text or OFF, and the word of their method."""
+    help_ = (
+        "How many different values the weights of a layer may take; zero is not counted. With"
+        " fixed point: Q, the levels per unit of weight. Off: weights stay as they are."
+    )
+    levels = titled(slider, "Levels", "blue", help_).select_slider(
+        "Levels",
+        [*map(str, LEVELS), OFF],
+        "16",
+        key="levels",
+        label_visibility="collapsed",
+        **BOUND,
+    )
+    return levels, method_choice(method, "Quantization method", QUANTIZERS, "levels_by")
+
+
+def own_inputs(network: str, dataset: str) -> tuple[str, str]:
+    """Settings of single layers as text, for the link and for people who type; the Layers page
+    makes them. What can't be meant is left out, and said.
+    """
+    found = []
+    for label, knob, example in (
+        ("Prune ratio of single layers", "sparsity", "conv1=0.5;fc1=0.95"),
+        ("Levels of single layers", "levels", "conv1=64;fc1=4"),
+    ):
+        text = st.text_input(
+            label,
+            key=OWN_KEYS[knob],
+            placeholder=example,
+            max_chars=2_000,
+            help="Layers that differ from the sliders; the Layers page sets them for you.",
+            **BOUND,
+        )
+        own, left_out = usable(text, knob, network, dataset)
+        if left_out:
+            st.caption(f":red[{left_out}]")
+        found.append(own)
+    return found[0], found[1]
+
+
+def usable(text: str | None, knob: str, network: str, dataset: str) -> tuple[str, str]:
+    """What a text says of this network's layers, and a sentence about what it can't mean."""
+    step = MagnitudePruning() if knob == "sparsity" else CodebookQuantization()
+    try:
+        own = layer_values(step.changed(layers=text or "").layers)
+    except InvalidInput as e:
+        return "", f"Left out: {e}"
+    names = layer_names(architecture_for(network, dataset))
+    there = {name: value for name, value in own.items() if name in names}
+    unknown = ", ".join(name for name in own if name not in names)
+    reason = f"Left out: {NETWORKS[network].title} has no {unknown}" if unknown else ""
+    return layer_text(there), reason
+
+
+def setting_elsewhere(network: str, dataset: str, **drawn: Any) -> Setting:
+    """The setting on a page that draws only some of the controls: the others are as they were left.
+
+    drawn: fields of the Setting that are drawn.
+    """
+    state = st.session_state
+    values: dict[str, Any] = dict(
+        sparsity=state.get("prune", 80) / 100,
+        pruning=state.get("prune_by", "magnitude"),
+        levels=_levels(state.get("levels", "16")),
+        quantizer=state.get("levels_by", "codebook"),
+        width=state.get("student", 100) / 100,
+        initial=state.get("initial", "first"),
+        tune=int(state.get("tune") or 0),
+        epochs=state.get("epochs", 3),
+        temperature=state.get("temperature", 2.0),
+        alpha=state.get("alpha", 0.9),
+        seed=int(state.get("seed") or 0),
+        own_sparsities=usable(state.get("prune_layers"), "sparsity", network, dataset)[0],
+        own_levels=usable(state.get("levels_layers"), "levels", network, dataset)[0],
+    )
+    return Setting(network, dataset, **(values | drawn))
+
+
+def _levels(text: str) -> int | None:
+    return None if text == OFF else int(text)
 
 
 def method_choice(where: Any, label: str, methods: dict[str, tuple[str, Step]], key: str) -> str:

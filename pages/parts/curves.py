@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from compression.pruning import MagnitudePruning, RandomPruning
+from compression.pruning import MagnitudePruning
 from compression.quantization import (
     CodebookQuantization,
     FixedPointQuantization,
     UniformQuantization,
 )
-from compression.recipe import Recipe, Step
+from compression.recipe import Recipe
 from compression.sweep import coarse_to_fine, levels_curve, sparsity_curve
 
 from . import controls
 
 Points = list[tuple[float, Recipe]]
-PRUNING = (MagnitudePruning, RandomPruning)
 LEVELS = (CodebookQuantization, UniformQuantization, FixedPointQuantization)
 
 
@@ -37,7 +36,7 @@ class Curve(NamedTuple):
 
 def along_sparsity(setting: controls.Setting, base: Recipe) -> Curve:
     """The prune ratio moves, the levels stay; against random pruning. base: without fine-tuning."""
-    place = _place(base, PRUNING)
+    place = _place(base, controls.PRUNING_STEPS)
     if place is None:
         place = len(base.dense.steps) + len(setting.student_steps())
         base = base.prefix(place).then(MagnitudePruning(), *base.steps[place:])
@@ -58,5 +57,6 @@ def along_levels(setting: controls.Setting, base: Recipe) -> Curve:
     return Curve(levels_curve(base, place, method, "levels"), reference, "uniform")
 
 
-def _place(recipe: Recipe, kinds: tuple[type[Step], ...]) -> int | None:
+def _place(recipe: Recipe, kinds: Any) -> int | None:
+    """Place of the first step of one of these kinds (a class, a union or a tuple of them)."""
     return next((i for i, s in enumerate(recipe.steps) if isinstance(s, kinds)), None)

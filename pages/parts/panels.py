@@ -10,7 +10,12 @@ from compression import units
 from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.models import NETWORKS
-from compression.pruning import MagnitudePruning, RandomPruning
+from compression.pruning import (
+    ActivationPruning,
+    MagnitudePruning,
+    RandomPruning,
+    TaylorPruning,
+)
 from compression.quantization import (
     CodebookQuantization,
     FixedPointQuantization,
@@ -18,6 +23,8 @@ from compression.quantization import (
 )
 from compression.recipe import Recipe, kept
 from compression.result import Accuracy, Preview, Result
+
+from . import controls
 
 
 def loss_words(accuracy: Accuracy) -> str:
@@ -172,6 +179,14 @@ def sizes_text(found: Result | Preview) -> str:
     )
 
 
+RULES: dict[type, str] = {
+    MagnitudePruning: r"|W| \geq |W|_{(K)}",
+    RandomPruning: r"\mathrm{chance}",
+    TaylorPruning: r"|W \, \partial L / \partial W|\; \text{among the}\; K\; \text{largest}",
+    ActivationPruning: r"|W|\, \lVert x \rVert\; \text{among the}\; K\; \text{largest}",
+}
+
+
 def formulas(recipe: Recipe, result: Result | Preview | None) -> str:
     """The formula of each step with the K, Q or levels of the moment: a line of Markdown each."""
     lines = []
@@ -179,10 +194,9 @@ def formulas(recipe: Recipe, result: Result | Preview | None) -> str:
     for step in recipe.steps:
         if isinstance(step, Distill):
             lines.append(rf"$W_\mathrm{{small}} = W(:, 1{{:}}K)$, $K$ = {100 * step.width:.0f} %")
-        elif isinstance(step, MagnitudePruning | RandomPruning):
-            rule = (
-                r"|W| \geq |W|_{(K)}" if isinstance(step, MagnitudePruning) else r"\mathrm{chance}"
-            )
+        elif type(step) in RULES:
+            assert isinstance(step, controls.PRUNING_STEPS)
+            rule = RULES[type(step)]
             number = units.grouped(kept(weights, step.sparsity)) if weights else "…"
             lines.append(rf"$W' = W \odot [{rule}]$, $K$ = {number}")
         elif isinstance(step, FixedPointQuantization):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import median
 
 import streamlit as st
@@ -22,10 +23,11 @@ def epochs(recipe: Recipe, missing: tuple[int, ...]) -> int:
 
 def seconds(recipe: Recipe, missing: tuple[int, ...]) -> float:
     """Expected time of the missing training: the median epoch of the stored runs of this network,
-    among which is always the shipped one.
+    among which is the shipped one; not a number where there is none.
     """
     runs = cached.runs(recipe.dataset, recipe.model)
-    return median(e.seconds / e.epoch for r in runs for e in r.history) * epochs(recipe, missing)
+    known = [e.seconds / e.epoch for r in runs for e in r.history]
+    return median(known) * epochs(recipe, missing) if known else math.nan
 
 
 def start(recipe: Recipe, engine: Engine, owner: str) -> None:
@@ -76,7 +78,8 @@ def button(recipe: Recipe, missing: tuple[int, ...], engine: Engine, owner: str)
     elif st.session_state.get("job_error"):
         st.caption(f":red[{st.session_state['job_error']}]")
     else:
-        st.caption(f"about {units.duration(seconds(recipe, missing))}")
+        expected = seconds(recipe, missing)
+        st.caption("" if math.isnan(expected) else f"about {units.duration(expected)}")
 
 
 def dense_first(recipe: Recipe, engine: Engine) -> None:

@@ -1,0 +1,278 @@
+"""A layer from inside: which weights stay, its filters as pictures, and what each layer forgives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from .. import units
+from .look import DASH, Drawing, Palette, blank, put_label, rgba
+
+MOST_DRAWN = 64  # levels that are drawn as lines
+GAP = 1  # cells between two filters
+
+
+class Histogram(NamedTuple):
+    """Which weights of a layer stay. edges: (bins + 1,); before, after: (bins,); threshold: size of
+    the smallest weight that stays, or None; levels: ascending; zeros: share set to zero.
+    """
+
+    name: str
+    weights: int
+    edges: Sequence[float]
+    before: Sequence[int]
+    after: Sequence[int]
+    threshold: float | None
+    levels: Sequence[float]
+    zeros: float
+
+
+def draw_histogram(data: Histogram, p: Palette, height: int) -> go.Figure:
+    """Counts on a logarithmic axis; grey: set to zero; lines: threshold and levels."""
+    title = f"{data.name}: which weights stay"
+    figure = blank(p, height, title, l=46, r=10, t=52, b=28)
+    figure.add_annotation(
+        **_second_line(f"{units.quantity(data.weights)} weights, count on a log scale", p, 46)
+    )
+    edges = list(data.edges)
+    centres = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+    gone = [b - a for a, b in zip(data.after, data.before, strict=True)]
+    width = edges[1] - edges[0]
+    for counts, color, words in (
+        (data.after, p.marks["pruned"], "stay"),
+        (gone, rgba(p.marks["dense"], 0.35), "set to zero"),
+    ):
+        figure.add_bar(
+            x=centres,
+            y=[n or None for n in counts],
+            width=width,
+            marker=dict(color=color),
+            name=words,
+            hovertemplate=f"%{{x:.3f}}: %{{y}} {words}<extra></extra>",
+        )
+    top = max(max(data.before), 10)
+    high = math.log10(top) + 0.75
+    for value in data.levels if len(data.levels) <= MOST_DRAWN else ():
+        figure.add_scatter(
+            x=[value, value],
+            y=[10 ** (high - 0.28), 10**high],
+            mode="lines",
+            line=dict(color=p.marks["quantized"], width=2),
+            hovertemplate=f"level {value:.4f}<extra></extra>",
+        )
+    if data.threshold is not None:
+        for side in (-data.threshold, data.threshold):
+            figure.add_vline(side, line=dict(color=p.words["pruned"], width=1.6, dash=DASH))
+        put_label(
+            figure,
+            p,
+            data.threshold,
+            high - 0.5,
+            f"t = {data.threshold:.3g}",
+            p.words["pruned"],
+            xanchor="left",
+            xshift=4,
+        )
+    if data.levels:
+        words = f"{len(data.levels)} levels"
+        put_label(figure, p, edges[0], high - 0.5, words, p.words["quantized"], xanchor="left")
+    if data.zeros > 0:
+        put_label(
+            figure,
+            p,
+            0,
+            0.45,
+            f"<b>{100 * data.zeros:.0f} %</b><br>set to zero",
+            p.text,
+            align="center",
+        )
+    exponents = range(0, math.ceil(math.log10(top)) + 1)
+    figure.update_layout(
+        barmode="stack",
+        bargap=0.0,
+        yaxis=dict(
+            type="log",
+            range=[0, high],
+            tickvals=[10**e for e in exponents],
+            ticktext=[units.quantity(10**e) for e in exponents],
+        ),
+        xaxis=dict(range=[edges[0], edges[-1]], showgrid=False, nticks=5),
+    )
+    return figure.figure()
+
+
+def _second_line(text: str, p: Palette, left: int) -> dict[str, object]:
+    return dict(
+        x=0,
+        y=1,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        xshift=-left - 1,
+        yshift=8,
+        showarrow=False,
+        align="left",
+        font=dict(size=13, color=p.soft),
+        text=text,
+    )
+
+
+class Pictures(NamedTuple):
+    """A matrix of cells to be shown as grey levels. values: (rows, columns), 0 to 1 or NaN for
+    nothing; gone: bool, the cells that are set to zero; caption: below the title.
+    """
+
+    title: str
+    caption: str
+    values: np.ndarray
+    gone: np.ndarray
+
+
+def filters_data(name: str, before: np.ndarray, after: np.ndarray, columns: int = 4) -> Pictures:
+    """Filters (n, height, width), side by side: strong weights dark, those set to zero marked."""
+    n, high, wide = before.shape
+    rows = math.ceil(n / columns)
+    values = np.full((rows * (high + GAP) - GAP, columns * (wide + GAP) - GAP), np.nan)
+    gone = np.zeros(values.shape, bool)
+    for i in range(n):
+        top, left = (i // columns) * (high + GAP), (i % columns) * (wide + GAP)
+        place = slice(top, top + high), slice(left, left + wide)
+        size = np.abs(after[i]) if after[i].any() else np.abs(before[i])
+        values[place] = size / (size.max() or 1)
+        gone[place] = after[i] == 0
+    empty = int((after.reshape(n, -1) == 0).all(1).sum())
+    stays = 100 * float((after != 0).mean())
+    words = "no filter is empty" if not empty else f"{empty} empty"
+    return Pictures(
+        f"{name}: {n} filters",
+        f"strong: dark, orange: set to zero; {stays:.0f} % stay, {words}",
+        values,
+        gone,
+    )
+
+
+def mask_data(name: str, shares: np.ndarray, shape: Sequence[int]) -> Pictures:
+    """The mask of a weight matrix: how much of each cell stays."""
+    size = " × ".join(map(str, shape))
+    return Pictures(f"{name}: mask", f"{size}; dark: weights stay", shares, shares == 0)
+
+
+def draw_pictures(data: Pictures, p: Palette, height: int) -> go.Figure:
+    """Cells in grey, those set to zero in pale orange."""
+    figure = blank(p, height, data.title, l=4, r=4, t=52, b=6)
+    figure.add_annotation(**_second_line(data.caption, p, 4))
+    shown = np.where(data.gone, np.nan, data.values)
+    zeros = np.where(data.gone & ~np.isnan(data.values), 1.0, np.nan)
+    for cells, low, top in (
+        (shown, rgba(p.marks["dense"], 0.12), p.marks["dense"]),
+        (zeros, rgba(p.marks["pruned"], 0.3), rgba(p.marks["pruned"], 0.3)),
+    ):
+        figure.add_heatmap(
+            z=_plain(cells),
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, low], [1, top]],
+            showscale=False,
+            xgap=1 if max(cells.shape) <= 64 else 0,
+            ygap=1 if max(cells.shape) <= 64 else 0,
+            hoverinfo="skip",
+        )
+    figure.update_layout(
+        xaxis=dict(visible=False, constrain="domain", constraintoward="left"),
+        yaxis=dict(
+            visible=False,
+            autorange="reversed",
+            scaleanchor="x",
+            constrain="domain",
+            constraintoward="top",
+        ),
+    )
+    return figure.figure()
+
+
+def _plain(cells: np.ndarray) -> list[list[float | None]]:
+    return [[None if math.isnan(v) else round(float(v), 3) for v in row] for row in cells]
+
+
+class Forgiveness(NamedTuple):
+    """Points lost when one layer has each value. rows: layers; lost: points or None while it is not
+    known; exact: whether all images are seen; knob: `sparsity` or `levels`.
+    """
+
+    rows: Sequence[str]
+    values: Sequence[float]
+    lost: Sequence[Sequence[float | None]]
+    exact: Sequence[Sequence[bool]]
+    knob: str
+    alone: bool
+
+
+def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
+    """A heat map: a row for each layer, from nothing lost to a lot. `≈`: an estimate."""
+    longest = max(map(len, data.rows), default=4)
+    room = min(150, 12 + 7 * longest)
+    figure = blank(p, height, "Points lost, layer by layer", l=room, r=6, t=52, b=44)
+    what = "only this layer" if data.alone else "all but this layer"
+    done = "pruned" if data.knob == "sparsity" else "with few levels"
+    figure.add_annotation(**_second_line(f"{what} {done}, validation", p, room))
+    family = "pruned" if data.knob == "sparsity" else "quantized"
+    most = max([5.0, *(v for row in data.lost for v in row if v is not None)])
+    shades = [[_shade(v, most) for v in row] for row in data.lost]
+    figure.add_heatmap(
+        z=shades,
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, rgba(p.marks[family], 0.04)], [1, p.marks[family]]],
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        hoverinfo="skip",
+    )
+    for y, row in enumerate(data.lost):
+        for x, value in enumerate(row):
+            text = "·" if value is None else _points(value, data.exact[y][x])
+            dark = value is not None and (_shade(value, most) or 0) > 0.55
+            figure.add_annotation(
+                x=x,
+                y=y,
+                text=text,
+                showarrow=False,
+                font=dict(size=13, color=p.ground if dark else p.text),
+            )
+    percent = data.knob == "sparsity"
+    words = [f"{100 * v:.0f}" if percent else f"{v:g}" for v in data.values]
+    if percent and words:
+        words[-1] += " %"
+    figure.update_layout(
+        xaxis=dict(
+            tickvals=list(range(len(words))),
+            ticktext=words,
+            showgrid=False,
+            title=dict(text="prune ratio" if percent else "levels"),
+        ),
+        yaxis=dict(
+            tickvals=list(range(len(data.rows))),
+            ticktext=list(data.rows),
+            autorange="reversed",
+            showgrid=False,
+            tickfont=dict(color=p.text),
+        ),
+    )
+    return figure.figure()
+
+
+def _shade(value: float | None, most: float) -> float | None:
+    """0 to 1, with more room for small losses."""
+    return None if value is None else math.sqrt(max(0.0, value) / most)
+
+
+def _points(value: float, exact: bool) -> str:
+    number = f"{abs(value):.0f}" if abs(value) >= 9.95 else f"{abs(value):.1f}"
+    number = "0" if number == "0.0" else number
+    sign = "+" if value < 0 and number != "0" else ""  # a gain
+    return f"{sign}{number}" if exact else f"≈{sign}{number}"
