@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("--model", help="only this network")
     again.add_argument("--dataset", help="only for this data set")
+    again.add_argument(
+        "--measure", action="store_true", help="only write and score their files again"
+    )
     get = commands.add_parser(
         "fetch", help="get a data set that is not shipped into the data folder (COMPRESSION_DATA)"
     )
@@ -241,6 +244,11 @@ def _baselines(args: argparse.Namespace) -> None:
     for recipe in shipped(args.model, args.dataset):
         with tempfile.TemporaryDirectory() as folder:
             store = Store(f"sqlite:///{folder}/store.sqlite", f"{folder}/files", zoo=Path(folder))
+            if args.measure:
+                trained = Store().checkpoint(recipe.digest)
+                if trained is None:
+                    continue
+                store.put_checkpoint(recipe.digest, trained)
             result = run(recipe, store, listen=_show_progress)
             checkpoint = store.checkpoint(recipe.digest)
             assert checkpoint is not None and result.test is not None

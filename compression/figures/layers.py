@@ -1,4 +1,4 @@
-"""A layer from inside: which weights stay, its filters as pictures, and what each layer forgives."""
+"""A layer from inside: which weights stay, its filters, and what each layer forgives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import units
-from .look import DASH, Drawing, Palette, blank, put_label, rgba
+from .look import DASH, Palette, blank, put_label, rgba
 
 MOST_DRAWN = 64  # levels that are drawn as lines
 GAP = 1  # cells between two filters
@@ -98,11 +98,16 @@ def draw_histogram(data: Histogram, p: Palette, height: int) -> go.Figure:
             type="log",
             range=[0, high],
             tickvals=[10**e for e in exponents],
-            ticktext=[units.quantity(10**e) for e in exponents],
+            ticktext=[_power(e) for e in exponents],
         ),
         xaxis=dict(range=[edges[0], edges[-1]], showgrid=False, nticks=5),
     )
     return figure.figure()
+
+
+def _power(exponent: int) -> str:
+    """`1`, `10`, `100`, `1 k`: a power of ten in few characters."""
+    return f"{10 ** (exponent % 3)}{['', ' k', ' M'][exponent // 3]}"
 
 
 def _second_line(text: str, p: Palette, left: int) -> dict[str, object]:
@@ -253,7 +258,11 @@ def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
             tickvals=list(range(len(words))),
             ticktext=words,
             showgrid=False,
-            title=dict(text="prune ratio" if percent else "levels"),
+            title=dict(
+                text="prune ratio" if percent else "levels",
+                font=dict(size=13, color=p.soft),
+                standoff=4,
+            ),
         ),
         yaxis=dict(
             tickvals=list(range(len(data.rows))),
