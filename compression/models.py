@@ -512,8 +512,9 @@ def _used(layer: nn.Module) -> list[tuple[str, torch.Tensor | None]]:
 def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
     """What a batch norm does in inference is scale * x + shift: both float32 (channels,)."""
     assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
-    return scale, norm.bias.detach() - norm.running_mean * scale
+    scale, bias = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps), norm.bias.detach()
+    shift = bias - norm.running_mean * scale
+    return scale, torch.where(norm.running_mean == 0, bias, shift)  # exact, whatever the scale is
 
 
 def rebuild(a: Architecture, state: dict[str, torch.Tensor]) -> Chain:

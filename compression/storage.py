@@ -13,12 +13,13 @@ from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
+from torch import nn
 
 from . import entropy
 from .compressed import ZERO, CompressedModel, CompressedTensor, float_rest, join_float
 from .data import DATASETS
 from .errors import FormatError
-from .models import NETWORKS, Architecture, tensor_shapes
+from .models import NETWORKS, Architecture, empty, prunable_layers, tensor_shapes
 from .result import Part
 
 MAGIC = b"NNZ"
@@ -190,12 +191,17 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
 def _read_ranks(reader: _Reader, plain: Architecture) -> tuple[int, ...]:
     """The rank of each layer, 0 for one that is whole; nothing where all are."""
     n = reader.varint()
-    shapes = [s for name, s in tensor_shapes(plain).items() if len(s) > 1]
-    if n not in (0, len(shapes)):
-        raise FormatError(f"{n} ranks for {len(shapes)} layers")
+    most = [
+        0
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1
+        else min(layer.weight.flatten(1).shape)
+        for _, layer in prunable_layers(empty(plain))
+    ]
+    if n not in (0, len(most)):
+        raise FormatError(f"{n} ranks for {len(most)} layers")
     ranks = tuple(reader.varint() for _ in range(n))
-    if any(rank > min(s[0], math.prod(s[1:])) for rank, s in zip(ranks, shapes, strict=False)):
-        raise FormatError(f"ranks {ranks} are larger than their layers")
+    if any(rank > top for rank, top in zip(ranks, most, strict=False)):
+        raise FormatError(f"ranks {ranks} are larger than {most}, those of the layers")
     return ranks
 
 

@@ -6,7 +6,7 @@
 from compression.compressed import compress
 from compression.storage import dumps
 
-from .networks import PAIRS, RECIPES, applied, whole_number_network
+from .networks import DEEP, PAIRS, RECIPES, applied, split_int8, whole_number_network
 from .test_storage import GOLDEN
 
 if __name__ == "__main__":
@@ -16,3 +16,5 @@ if __name__ == "__main__":
             network = applied(whole_number_network(model, dataset, 0.2), dataset, steps)
             path = GOLDEN / f"{model}-{name.replace(' ', '_').replace(',', '')}.nnz"
             path.write_bytes(dumps(compress(network, dataset)))
+    for model in DEEP:
+        (GOLDEN / f"{model}-int8.nnz").write_bytes(dumps(compress(split_int8(model), "digits")))

@@ -1,13 +1,26 @@
 """Networks made of whole numbers, so that no library of mathematics decides a bit of them."""
 
+from dataclasses import replace
+
 import torch
 
+from compression.activations import WEIGHT_LEVELS
 from compression.data import load
-from compression.models import Chain, architecture_for, build, effective_state, prunable_layers
+from compression.models import (
+    Chain,
+    InputRange,
+    architecture_for,
+    attach,
+    build,
+    effective_state,
+    prunable_layers,
+)
+from compression.quantization import uniform_grid
 from compression.recipe import Step, parse_step
 from compression.training import Context
 
 PAIRS = [("lenet_300_100", "digits"), ("net", "digits"), ("lenet5", "mnist")]
+DEEP = ("resnet20", "mobilenet_mini", "vit_mini")  # all three take digits
 RECIPES: dict[str, list[str]] = {
     "dense": [],
     "pruned": ["magnitude_pruning:sparsity=0.9"],
@@ -28,18 +41,54 @@ RECIPES: dict[str, list[str]] = {
     "nearly nothing left": ["magnitude_pruning:sparsity=0.99", "codebook_quantization:levels=2"],
 }
 
+SHAPES: dict[str, list[str]] = {  # steps that change what a file of a deep network holds
+    "dense": [],
+    "pruned, codebook": ["magnitude_pruning:sparsity=0.9", "codebook_quantization:levels=4"],
+    "two of four": ["n_m_pruning"],
+    "channels": ["channel_pruning:ratio=0.4"],
+    "low rank": ["low_rank:share=0.2"],
+    "int8": ["activation_quantization"],
+    "pruned, low rank, int8": [
+        "magnitude_pruning:sparsity=0.5",
+        "low_rank:share=0.2",
+        "activation_quantization:bits=5",
+    ],
+}
+
 
 def whole_number_network(model: str, dataset: str, width: float = 1.0) -> Chain:
     """A network whose weights are multiples of 2^-12, the same on every machine."""
-    network = build(architecture_for(model, dataset, width))
+    return with_whole_numbers(build(architecture_for(model, dataset, width)))
+
+
+def with_whole_numbers(network: Chain) -> Chain:
+    """The network with such weights; its norms stay as they are built."""
     with torch.no_grad():
         for i, (_, layer) in enumerate(prunable_layers(network)):
             for j, tensor in enumerate((layer.weight, layer.bias)):
+                if tensor is None:
+                    continue
                 n = torch.arange(tensor.numel(), dtype=torch.int64)
                 mixed = (n * 2_654_435_761 + 97 * i + 31 * j) % 1_009 - 504
                 spread = mixed * mixed.abs() // 504  # more small ones than large ones
                 tensor.copy_((spread.float() / 4_096).view_as(tensor))
     return network
+
+
+def split_int8(model: str) -> Chain:
+    """A small network with ranks and ranges of activations, of numbers that were not measured."""
+    a = architecture_for(model, "digits", 0.2)
+    n = len(list(prunable_layers(build(a))))
+    ranks = tuple((0, 1, 2)[i % 3] if model == "resnet20" else 0 for i in range(n))
+    network = with_whole_numbers(build(replace(a, ranks=ranks, activation_bits=8)))
+    for i, (_, layer) in enumerate(prunable_layers(network)):
+        given = layer.input
+        assert isinstance(given, InputRange)
+        given.step.fill_((i + 1) / 512)
+        given.zero.fill_(i)
+        W = layer.weight.detach()
+        attach(layer, uniform_grid(W, WEIGHT_LEVELS, "symmetric", "minmax", "channel"))
+    return network.eval()
 
 
 def applied(network: Chain, dataset: str, steps: list[str], seed: int = 1) -> Chain:

@@ -19,7 +19,7 @@ from compression.models import NETWORKS, architecture_for, tensor_shapes
 from compression.settings import ROOT
 from compression.storage import DATASET_IDS, KIND_IDS, dumps, loads
 
-from .networks import PAIRS, RECIPES, applied, bits, whole_number_network
+from .networks import DEEP, PAIRS, RECIPES, SHAPES, applied, bits, whole_number_network
 
 DOC = (ROOT / "docs" / "format.md").read_text()
 SHARED = np.array([-0.3, 0.0, 0.1, 0.7, 1.0], "<f4")  # most of them are no float16
@@ -95,8 +95,30 @@ def test_the_decoder_of_the_document_gives_the_same_bits(arrays, model, dataset,
     assert as_bits(arrays(file)) == bits(decompress(loads(file)))
 
 
+@pytest.mark.parametrize("name", list(SHAPES))
+@pytest.mark.parametrize("model", DEEP)
+def test_the_decoder_reads_the_deep_networks_whatever_their_shape(arrays, model, name):
+    network = applied(whole_number_network(model, "digits", 0.3), "digits", SHAPES[name])
+    file = dumps(compress(network, "digits"))
+    assert as_bits(arrays(file)) == bits(decompress(loads(file)))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_decoder_reads_a_shallower_resnet(arrays, depth):
+    steps = [f"distill:width=0.3,depth={depth / 3:.2f},epochs=0"]
+    network = applied(whole_number_network("resnet20", "digits"), "digits", steps)
+    assert len(network.architecture.hidden) == 3 + 3 * depth
+    file = dumps(compress(network, "digits"))
+    assert as_bits(arrays(file)) == bits(decompress(loads(file)))
+
+
+def test_the_decoder_reads_images_in_colour(arrays):
+    file = dumps(compress(whole_number_network("resnet20", "cifar10", 0.2), "cifar10"))
+    assert as_bits(arrays(file)) == bits(decompress(loads(file)))
+
+
 @pytest.mark.parametrize("name", list(MADE))
-@pytest.mark.parametrize("model, dataset", PAIRS)
+@pytest.mark.parametrize("model, dataset", [*PAIRS, *((model, "digits") for model in DEEP)])
 def test_the_decoder_reads_every_kind_in_every_network(arrays, model, dataset, name):
     compressed = made(model, dataset, name)
     file = dumps(compressed)
@@ -110,8 +132,8 @@ def test_the_made_files_have_every_kind_and_both_precisions():
 
 
 def test_the_decoder_is_as_short_as_its_heading_says():
-    code = DOC.split("## Fifty lines that read it")[1].split("```python\n")[1].split("```")[0]
-    assert len([line for line in code.splitlines() if line.strip()]) <= 50
+    code = DOC.split("## Ninety lines that read it")[1].split("```python\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 90
 
 
 def numbers(text):
@@ -139,8 +161,10 @@ def test_the_frequencies_of_the_document_are_those_of_the_code():
     assert np.array_equal(FREQUENCIES[1:], [np.rint(2 ** ((b - 1) / 8)) for b in range(1, 256)])
 
 
-SMALLEST = bytes([1, 1, 1, 8, 8, 10, 2, 1, 1])  # lenet_300_100 of digits with one unit in a layer
-HEADER = 8 + 10  # of the file of `net`, with three hidden layers
+SMALLEST = bytes(
+    [1, 1, 1, 8, 8, 10, 2, 1, 1, 0, 0]
+)  # lenet_300_100 of digits with one unit in a layer
+HEADER = 8 + 12  # of the file of `net`, with three hidden layers
 
 
 @pytest.mark.parametrize(
@@ -169,4 +193,4 @@ HEADER = 8 + 10  # of the file of `net`, with three hidden layers
 def test_what_the_document_refuses_in_a_tensor_is_refused(first_tensor, sentence):
     body = SMALLEST + bytes(first_tensor)
     with pytest.raises(FormatError, match=sentence):
-        loads(b"NNZ\x01" + struct.pack("<I", zlib.crc32(body)) + body)
+        loads(b"NNZ\x02" + struct.pack("<I", zlib.crc32(body)) + body)

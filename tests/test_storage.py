@@ -19,7 +19,16 @@ from compression.settings import ROOT
 from compression.storage import HEAD, dumps, loads, measure, write
 from compression.store import Store
 
-from .networks import PAIRS, RECIPES, applied, bits, whole_number_network
+from .networks import (
+    DEEP,
+    PAIRS,
+    RECIPES,
+    SHAPES,
+    applied,
+    bits,
+    split_int8,
+    whole_number_network,
+)
 
 GOLDEN = ROOT / "tests" / "data"  # made by `python -m tests.make_golden`
 
@@ -36,6 +45,18 @@ def test_what_is_read_back_has_the_same_bits(model, dataset, name):
     back = decompress(loads(dumps(compress(network, dataset))))
     assert bits(back) == bits(network)
     assert back.architecture == network.architecture
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+@pytest.mark.parametrize("model", DEEP)
+def test_deep_networks_come_back_with_the_same_bits_and_their_parts_add_up(model, name):
+    network = applied(whole_number_network(model, "digits", 0.3), "digits", SHAPES[name])
+    file, parts = write(compress(network, "digits"))
+    back = decompress(loads(file))
+    assert bits(back) == bits(network)
+    assert back.architecture == network.architecture
+    assert sum(p.bytes for p in parts) == len(file) == measure(compress(network, "digits"))[0]
+    assert dumps(compress(back, "digits")) == file, "written again it is the same file"
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -58,7 +79,8 @@ def trained(model: str, steps: list[str]) -> CompressedModel:
 def test_the_file_stays_within_one_and_a_half_percent_of_its_entropy(model, name):
     network = trained(model, RECIPES[name])
     file, least = dumps(network), network.entropy_bytes()
-    assert least < len(file) <= (1.015 if len(file) >= 5_000 else 1.04) * least
+    more = 2  # bytes of the header, which say that there are no ranks and no bits of activations
+    assert least < len(file) - more <= (1.015 if len(file) >= 5_000 else 1.04) * least
 
 
 @pytest.mark.parametrize("model, sparsity", [("lenet_300_100", 0.985), ("lenet5", 0.99)])
@@ -83,6 +105,15 @@ def test_golden_files_pin_the_bytes(model, dataset, name):
     assert bits(decompress(loads(golden))) == bits(network)
 
 
+@pytest.mark.parametrize("model", DEEP)
+def test_golden_files_pin_the_bytes_of_ranks_and_ranges(model):
+    golden = (GOLDEN / f"{model}-int8.nnz").read_bytes()
+    network = split_int8(model)
+    assert dumps(compress(network, "digits")) == golden
+    assert bits(decompress(loads(golden))) == bits(network)
+    assert decompress(loads(golden)).architecture == network.architecture
+
+
 @pytest.mark.parametrize("name", list(RECIPES))
 @pytest.mark.parametrize("model, dataset", PAIRS)
 def test_a_size_without_a_file_is_the_length_of_the_file(model, dataset, name):
@@ -94,7 +125,7 @@ def test_a_size_without_a_file_is_the_length_of_the_file(model, dataset, name):
 
 
 def with_checksum(body: bytes) -> bytes:
-    return b"NNZ\x01" + zlib.crc32(body).to_bytes(4, "little") + body
+    return b"NNZ\x02" + zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def claimed(data: bytes) -> int:
@@ -150,7 +181,7 @@ def test_two_thousand_damaged_files_raise_only_our_error_and_stay_small(name, n)
 
 
 def test_a_header_that_claims_much_costs_no_more_than_it_may(seed):
-    body = bytes([2, 2, 1, 28, 28, 10, 3, 20, 50, 0xF4, 3]) + b"\x02\x01\x00\x00" * 40
+    body = bytes([2, 2, 1, 28, 28, 10, 3, 20, 50, 0xF4, 3, 0, 0]) + b"\x02\x01\x00\x00" * 40
     tracemalloc.start()
     with pytest.raises(FormatError):
         loads(with_checksum(body))
@@ -201,6 +232,36 @@ def test_hidden_units_beyond_the_network_are_refused():
         loads(with_checksum(body))
 
 
+def resnet_header(*behind: int) -> bytes:
+    """A file of resnet20 on digits that has nothing but its header, one unit in each layer."""
+    return with_checksum(bytes([4, 1, 1, 8, 8, 10, 6, 1, 1, 1, 1, 1, 1, *behind]))
+
+
+@pytest.mark.parametrize(
+    "behind, sentence",
+    [
+        ([3, 1, 1, 1], "3 ranks for 10 layers"),
+        ([10, 2, *[0] * 9], r"ranks \(2, 0, .* are larger than \[1, 1, "),
+        ([0, 9], "activations have at most 8 bits, 9 in the file"),
+        ([10, *[1] * 10, 8], "cut short"),
+    ],
+)
+def test_ranks_and_bits_that_can_not_be_are_refused(behind, sentence):
+    with pytest.raises(FormatError, match=sentence):
+        loads(resnet_header(*behind))
+
+
+def test_a_depthwise_layer_has_no_rank():
+    body = bytes([5, 1, 1, 8, 8, 10, 6, *[2] * 6, 12, 0, 1, *[0] * 10, 0])
+    with pytest.raises(FormatError, match=r"\(0, 1, .* larger than \[2, 0, 2, "):
+        loads(with_checksum(body))
+
+
+def test_a_depth_that_the_network_does_not_have_is_refused():
+    with pytest.raises(FormatError, match=r"resnet20 has \[6, 9, 12\] hidden layers, 7 in"):
+        loads(with_checksum(bytes([4, 1, 1, 8, 8, 10, 7, *[1] * 7, 0, 0])))
+
+
 def test_tensor_shapes_need_no_memory():
     from compression.models import Architecture
 
@@ -221,7 +282,7 @@ def test_a_file_of_one_value_per_layer_is_a_few_bytes():
 
 
 def test_a_crafted_alphabet_does_not_eat_memory():
-    body = bytearray([2, 2, 1, 28, 28, 10, 3, 20, 50, 0xF4, 3])
+    body = bytearray([2, 2, 1, 28, 28, 10, 3, 20, 50, 0xF4, 3, 0, 0])
     for shape in (500, 20):  # conv1 as raw floats
         body += b"\0" + bytes(4 * shape)
     n = 50_000  # a table as long as conv2 has weights twice, every distance by itself
