@@ -69,6 +69,9 @@ if missing_training(recipe.dense, engine.store):
     st.stop()
 untrained = missing_training(recipe, engine.store)
 recipe = controls.untrained(recipe, untrained)
+if not engine.ready:
+    title.title(f"{panels.name(recipe)}: the workers are starting", width="content", anchor=False)
+    frame.when_ready(engine)
 knob = "levels" if by_levels else "sparsity"
 views = cached.layers(recipe.digest, recipe)
 names = [view.name for view in views]
@@ -112,11 +115,10 @@ def headline() -> str:
     text = f"{largest.name} holds {units.percent(share, 0)} of the weights"
     sums = {n: sum(v for v, _ in row if v is not None) for n, row in lost.items()}
     if not sums or any(v is None for row in lost.values() for v, _ in row):
-        return f"{text}; measuring what each layer forgives"
+        return f"{text}; the rest is being measured"
     least, most = max(sums, key=lambda n: sums[n]), min(sums, key=lambda n: sums[n])
-    if most == largest.name:
-        return f"{text} and forgives most; {least} forgives least"
-    return f"{text}; {least} forgives least, {most} most"
+    forgiving = " and forgives most" if most == largest.name else ""
+    return f"{text}{forgiving}; {least} forgives least"
 
 
 title.title(headline(), width="content", anchor=False)
@@ -134,8 +136,7 @@ def row(view: LayerView) -> dict[str, Any]:
         "SQNR": None if np.isinf(view.sqnr_db) else view.sqnr_db,
         "File": view.bytes / 1000,
         "Forgives": [100 - max(0.0, v) for v, _ in lost.get(view.name, []) if v is not None],
-        "Own ratio": None if own[0] is None else f"{100 * own[0]:.0f} %",
-        "Own levels": None if own[1] is None else f"{own[1]:.0f}" if own[1] else "off",
+        "Own": ", ".join(single.own_words(*own)) or None,
     }
 
 
@@ -181,8 +182,9 @@ with table_place:
                 color="violet",
                 width=104,
             ),
-            "Own ratio": st.column_config.TextColumn(width=64),
-            "Own levels": st.column_config.TextColumn(width=70),
+            "Own": st.column_config.TextColumn(
+                width=92, help="Settings of this layer alone: prune ratio, levels"
+            ),
             "Forgives": st.column_config.LineChartColumn(
                 "If pruned more" if knob == "sparsity" else "With more levels",
                 width=100,
@@ -219,15 +221,16 @@ with cards[0].container(border=True, height="stretch"):
 
 with cards[1].container(border=True, height="stretch"):
     seen = next((v for v in views if len(v.filters)), None)
-    words = ["mask", "filters"] if seen else ["mask"]
-    shown = frame.choice("Picture", words, "picture", collapsed=True) if seen else "mask"
-    if shown == "filters" and seen is not None:
-        stage = frame.choice("Filters", ["after", "before"], "filters_of", collapsed=True)
-        after = seen.filters if stage == "before" else seen.filters_after
-        data = figures.filters_data(seen.name, seen.filters, after)
-    else:
+    shown = "mask"
+    if seen is not None:
+        words = ["filters", "before", "mask"]
+        shown = frame.choice("Picture", words, "picture", collapsed=True)
+    if seen is None or shown == "mask":
         data = figures.mask_data(view.name, view.mask, view.shape)
-    height = CARD - (48 if seen else 0) - (48 if shown == "filters" else 0)
+    else:
+        after = seen.filters if shown == "before" else seen.filters_after
+        data = figures.filters_data(seen.name, seen.filters, after)
+    height = CARD - (0 if seen is None else 48)
     frame.chart(figures.draw_pictures(data, p, height), "pictures", f"{data.title}: {data.caption}")
 
 with cards[2].container(border=True, height="stretch"):

@@ -152,10 +152,10 @@ def filters_data(name: str, before: np.ndarray, after: np.ndarray, columns: int 
         gone[place] = after[i] == 0
     empty = int((after.reshape(n, -1) == 0).all(1).sum())
     stays = 100 * float((after != 0).mean())
-    words = "no filter is empty" if not empty else f"{empty} empty"
+    words = f", {empty} filters are empty" if empty else ""
     return Pictures(
         f"{name}: {n} filters",
-        f"strong: dark, orange: set to zero; {stays:.0f} % stay, {words}",
+        f"orange: zero; {stays:.0f} % stay{words}",
         values,
         gone,
     )
@@ -218,13 +218,19 @@ class Forgiveness(NamedTuple):
 
 
 def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
-    """A heat map: a row for each layer, from nothing lost to a lot. `≈`: an estimate."""
-    longest = max(map(len, data.rows), default=4)
-    room = min(150, 12 + 7 * longest)
+    """A heat map: a row for each layer, from nothing lost to a lot. Pale italics: estimates."""
+    rows = [_short(name) for name in data.rows]
+    room = min(150, 12 + 7 * max(map(len, rows), default=4))
     figure = blank(p, height, "Points lost, layer by layer", l=room, r=6, t=52, b=44)
     what = "only this layer" if data.alone else "all but this layer"
     done = "pruned" if data.knob == "sparsity" else "with few levels"
-    figure.add_annotation(**_second_line(f"{what} {done}, validation", p, room))
+    pale = any(
+        v is not None and not e
+        for r, x in zip(data.lost, data.exact, strict=True)
+        for v, e in zip(r, x, strict=True)
+    )
+    note = "; pale: estimates" if pale else ", validation"
+    figure.add_annotation(**_second_line(f"{what} {done}{note}", p, room))
     family = "pruned" if data.knob == "sparsity" else "quantized"
     most = max([5.0, *(v for row in data.lost for v in row if v is not None)])
     shades = [[_shade(v, most) for v in row] for row in data.lost]
@@ -240,14 +246,16 @@ def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
     )
     for y, row in enumerate(data.lost):
         for x, value in enumerate(row):
-            text = "·" if value is None else _points(value, data.exact[y][x])
+            exact = data.exact[y][x]
+            text = "·" if value is None else _points(value)
             dark = value is not None and (_shade(value, most) or 0) > 0.55
+            colour = p.ground if dark else p.text if exact else p.soft
             figure.add_annotation(
                 x=x,
                 y=y,
-                text=text,
+                text=text if exact else f"<i>{text}</i>",
                 showarrow=False,
-                font=dict(size=13, color=p.ground if dark else p.text),
+                font=dict(size=13, color=colour),
             )
     percent = data.knob == "sparsity"
     words = [f"{100 * v:.0f}" if percent else f"{v:g}" for v in data.values]
@@ -257,6 +265,7 @@ def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
         xaxis=dict(
             tickvals=list(range(len(words))),
             ticktext=words,
+            range=[-0.5, len(words) - 0.5],
             showgrid=False,
             title=dict(
                 text="prune ratio" if percent else "levels",
@@ -266,8 +275,8 @@ def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
         ),
         yaxis=dict(
             tickvals=list(range(len(data.rows))),
-            ticktext=list(data.rows),
-            autorange="reversed",
+            ticktext=rows,
+            range=[len(rows) - 0.5, -0.5],
             showgrid=False,
             tickfont=dict(color=p.text),
         ),
@@ -280,8 +289,12 @@ def _shade(value: float | None, most: float) -> float | None:
     return None if value is None else math.sqrt(max(0.0, value) / most)
 
 
-def _points(value: float, exact: bool) -> str:
+def _points(value: float) -> str:
+    """Points lost in few characters; with a minus where they were won."""
     number = f"{abs(value):.0f}" if abs(value) >= 9.95 else f"{abs(value):.1f}"
-    number = "0" if number == "0.0" else number
-    sign = "+" if value < 0 and number != "0" else ""  # a gain
-    return f"{sign}{number}" if exact else f"≈{sign}{number}"
+    return "0" if number == "0.0" else f"{units.MINUS if value < 0 else ''}{number}"
+
+
+def _short(name: str) -> str:
+    """A layer's name in a narrow column: `1_1.conv1` for `block1_1.conv1`."""
+    return name.replace("block", "").replace("attention", "att").replace(".heads", "")

@@ -17,7 +17,7 @@ from compression import cifar10, units
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures import Palette, palette
-from compression.jobs import Ask, Job
+from compression.jobs import Ask, Engine, Job
 from compression.models import NETWORKS, why_not
 
 from . import cached, fetching
@@ -209,6 +209,17 @@ def head(where: Any) -> tuple[Any, Any]:
     title = line.empty()
     actions = line.container(horizontal=True, width="content", gap="small")
     return title, actions
+
+
+def when_ready(engine: Engine) -> None:
+    """Stop the page, and draw it again once the workers are there."""
+
+    def look() -> None:
+        if engine.ready:
+            st.rerun(scope="app")
+
+    st.fragment(look, run_every=0.3)()
+    st.stop()
 
 
 def copy_link() -> None:

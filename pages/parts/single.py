@@ -66,3 +66,9 @@ def loss(found: Result | Preview) -> float | None:
 
 def is_exact(found: Result | Preview) -> bool:
     return not isinstance(found, Preview) or found.score is not None
+
+
+def own_words(sparsity: float | None, levels: float | None) -> list[str]:
+    """A layer's own settings: `36 %`, `8 levels`."""
+    words = [] if sparsity is None else [f"{100 * sparsity:.0f} %"]
+    return words if levels is None else [*words, f"{levels:.0f} levels" if levels else "no levels"]
