@@ -207,7 +207,7 @@ class FineTune(Step):
     """Train on after compressing: pruned weights stay zero, the forward pass sees the levels."""
 
     name: ClassVar[str] = "fine_tune"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[str] = "dense"
     reference: ClassVar[str] = "straight-through gradient [Bengio et al., 2013, arXiv:1308.3432]"
     trains: ClassVar[bool] = True
@@ -217,9 +217,19 @@ class FineTune(Step):
         0.0005, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule"
     )
     batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
+    augment: str = choice(
+        "none", options=AUGMENT, help="move images by up to 2 pixels, mirror them"
+    )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, batch=self.batch)
+        fit(
+            model,
+            context,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch=self.batch,
+            augment=self.augment,
+        )
         return model
 
     def label(self) -> str:
