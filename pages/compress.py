@@ -10,9 +10,12 @@ from dataclasses import replace
 import streamlit as st
 
 from compression import figures
+from compression.advice import advice
+from compression.data import DATASETS
 from compression.jobs import Ask
 from compression.pareto import front
 from compression.pipeline import missing_training
+from compression.recipe import layer_values
 from compression.result import Result
 from pages.parts import cached, controls, curves, frame, panels, training
 
@@ -47,7 +50,7 @@ with left:
         title.title(f"{panels.name(recipe)}: train it first", width="content", anchor=False)
         training.dense_first(recipe, engine)
     start_here = st.container(horizontal=True, vertical_alignment="center")
-    formula = st.container()
+    formula = st.container(gap=None)
 
 job = engine.look(recipe.digest, owner) if missing else None
 
@@ -71,15 +74,15 @@ found, failure = engine.known(now), engine.failure(now)
 result = found if isinstance(found, Result) else None
 
 
-def known(points: curves.Points) -> tuple[list[float], list[figures.Spot]]:
+def line(points: curves.Points) -> tuple[list[float], list[figures.Spot]]:
     """What is known of a line: the knob's values, and their spots."""
     there = [(x, engine.known(Ask(r, split))) for x, r in points]
     pairs = [(x, figures.spot(f, split)) for x, f in there if f is not None]
     return [x for x, _ in pairs], [s for _, s in pairs]
 
 
-own_xs, own = known(curve.own)
-reference_xs, reference = known(curve.reference)
+own_xs, own = line(curve.own)
+reference_xs, reference = line(curve.reference)
 here = figures.spot(found, split) if found else None
 
 trail: dict[str, tuple[Ask, figures.Spot]] = st.session_state.setdefault("trail", {})
@@ -158,6 +161,14 @@ with start_here:
     training.button(recipe, missing, engine, owner)
 with formula:
     st.markdown(panels.formulas(shown, found))
+    if setting.own_sparsities or setting.own_levels:
+        layers = layer_values(setting.own_sparsities) | layer_values(setting.own_levels)
+        st.caption(f"Settings of their own: {', '.join(layers)}; see Layers")
+    if not missing:
+        known = advice(shown, found, len(DATASETS[dataset].classes))
+        panels.remedies(
+            [a for a in known if controls.widget_values(a.recipe)][:1], controls.turn_to
+        )
 
 with right:
     dense = engine.result(Ask(recipe.dense, split))

@@ -236,6 +236,12 @@ def link(recipe: Recipe) -> dict[str, str] | None:
     }
 
 
+def turn_to(recipe: Recipe) -> None:
+    """Callback: turn all controls to a recipe that they can say."""
+    for key, value in (widget_values(recipe) or {}).items():
+        st.session_state[key] = value
+
+
 def compress_controls(network: str, dataset: str) -> Setting:
     """Draw the three sliders, each with its method, and what belongs to training."""
     with st.container(gap=10):

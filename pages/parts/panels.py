@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from compression import units
+from compression.advice import Advice
 from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.models import NETWORKS
@@ -67,13 +69,15 @@ def _dense(found: Preview) -> float:
     return base.validation if share is None else share
 
 
-def cards(found: Result | Preview | None, split: str) -> None:
-    """Accuracy, file size, weights and multiply-adds, each with its baseline beside it."""
+def cards(found: Result | Preview | None, split: str, waiting: str = "measuring") -> None:
+    """Accuracy, file size, weights and multiply-adds, each with its baseline beside it. waiting:
+    what is said where nothing is known.
+    """
     look: dict[str, Any] = dict(border=True, delta_color="off", delta_arrow="off")
     with st.grid(4, min_column_width=150, gap="small"):
         if found is None:
             for label in (f"Accuracy, {split}", "File size", "Non-zero weights", "Multiply-adds"):
-                st.metric(label, "…", "measuring", **look)
+                st.metric(label, "…", waiting, **look)
             return
         accuracy = found.accuracy(split)
         if accuracy is not None:
@@ -206,3 +210,17 @@ def formulas(recipe: Recipe, result: Result | Preview | None) -> str:
         elif isinstance(step, CodebookQuantization):
             lines.append(rf"$W' = \mathrm{{nearest}}\; c_j,\; j = 1 \ldots {step.levels}$")
     return "  \n".join(f":small[{line}]" for line in lines)
+
+
+def remedies(found: Sequence[Advice], mend: Callable[[Recipe], None]) -> None:
+    """What is wrong, a line each, and a button that mends it. mend: its callback."""
+    for i, one in enumerate(found):
+        text, button = st.columns([5, 3.4], vertical_alignment="center", gap="small", wrap=False)
+        text.markdown(f":small[:material/lightbulb: {one.text.replace(' %', chr(0xA0) + '%')}]")
+        button.button(
+            one.remedy,
+            key=f"mend-{i}",
+            type="tertiary",
+            on_click=mend,
+            args=[one.recipe],
+        )
