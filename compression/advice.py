@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from .models import architecture_for
 from .recipe import Recipe, Step
 from .result import Preview, Result
 from .sweep import replace_step
@@ -12,6 +14,7 @@ from .training import FineTune
 
 NEAR_CHANCE = 1.5  # times the share that guessing gives
 APART = 0.02  # between what was asked and what came, as a share
+WHOLE_UNITS = 0.05  # the same for the units of a group, of which a few may be all there are
 MUCH = 0.01  # accuracy lost that fine-tuning is worth
 PRUNINGS = ("magnitude_pruning", "random_pruning", "taylor_pruning", "activation_pruning")
 LEVELS = ("codebook_quantization", "uniform_quantization", "fixed_point_quantization")
@@ -102,30 +105,26 @@ def _more_levels(recipe: Recipe, text: str) -> Iterator[Advice]:
 
 
 def _channels(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
-    """One channel pruning: asked against achieved, by the units of the dense network."""
+    """One channel pruning: asked against achieved, in the group where they differ most."""
     places = _places(recipe, ("channel_pruning",))
     others = _places(recipe, ("channel_pruning", "distill"))
-    full = recipe_hidden(recipe, found)
-    if len(places) != 1 or len(others) != 1 or not full or not found.cost.hidden:
+    full = architecture_for(recipe.model, recipe.dataset, recipe.width).hidden
+    if len(places) != 1 or len(others) != 1 or len(full) != len(found.cost.hidden):
         return
     step = recipe.steps[places[0]]
     asked = float(getattr(step, "ratio"))  # noqa: B009
-    achieved = 1 - sum(found.cost.hidden) / sum(full)
-    if abs(achieved - asked) > APART:
-        nearest = round(min(0.95, max(0.0, achieved)), 2)
+    gone = [1 - now / units for now, units in zip(found.cost.hidden, full, strict=True)]
+    worst = max(range(len(full)), key=lambda i: abs(gone[i] - asked))
+    if abs(gone[worst] - asked) > WHOLE_UNITS:
+        units, stay = full[worst], found.cost.hidden[worst]
+        next_ = min(0.95, math.ceil(asked * units + 1e-9) / units)
+        total = 1 - sum(found.cost.hidden) / sum(full)
         yield Advice(
-            f"Asked for {100 * asked:.0f} % of the channels, {100 * achieved:.0f} % went: a group"
-            " gives whole units only, and keeps one.",
-            f"Ask for {100 * nearest:.0f} %",
-            replace_step(recipe, places[0], step.changed(ratio=nearest)),
+            f"Asked for {100 * asked:.0f} % of the channels, {100 * total:.0f} % went: {stay} of a"
+            f" group of {units} stay, since a group gives whole units only.",
+            f"Ask for {100 * next_:.0f} %",
+            replace_step(recipe, places[0], step.changed(ratio=next_)),
         )
-
-
-def recipe_hidden(recipe: Recipe, found: Result | Preview) -> tuple[int, ...]:
-    """Hidden units of the dense network that a recipe starts from."""
-    from .models import architecture_for
-
-    return architecture_for(recipe.model, recipe.dataset, recipe.width).hidden
 
 
 def _zeros(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
