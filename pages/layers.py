@@ -76,7 +76,10 @@ knob = "levels" if by_levels else "sparsity"
 views = cached.layers(recipe.digest, recipe)
 names = [view.name for view in views]
 
-alone = st.session_state.get("alone", single.ALONE) == single.ALONE
+with cards[2].container(border=True, height="stretch"):
+    touched = frame.choice("Touch", [single.ALONE, single.OTHERS], "alone", collapsed=True)
+    forgiveness_place = st.container()
+alone = touched == single.ALONE
 base, place = single.tried(setting, replace(setting, tune=0).recipe(), knob, engine.store)
 curves = layer_curves(base, place, knob, names, alone) if place is not None else {}
 untouched = single.without(base, place, knob, names) if place is not None else base
@@ -136,7 +139,7 @@ def row(view: LayerView) -> dict[str, Any]:
         "SQNR": None if np.isinf(view.sqnr_db) else view.sqnr_db,
         "File": view.bytes / 1000,
         "Forgives": [100 - max(0.0, v) for v, _ in lost.get(view.name, []) if v is not None],
-        "Own": ", ".join(single.own_words(*own)) or None,
+        "Own": ", ".join(single.own_words(*own)),
     }
 
 
@@ -233,8 +236,7 @@ with cards[1].container(border=True, height="stretch"):
     height = CARD - (0 if seen is None else 48)
     frame.chart(figures.draw_pictures(data, p, height), "pictures", f"{data.title}: {data.caption}")
 
-with cards[2].container(border=True, height="stretch"):
-    frame.choice("Touch", [single.ALONE, single.OTHERS], "alone", collapsed=True)
+with forgiveness_place:
     room = st.container(height=CARD - 48, border=False) if len(names) > 6 else st.container()
     with room:
         if not curves:
