@@ -46,7 +46,7 @@ def deep_compression(model: str) -> tuple[Step, ...]:
         MagnitudePruning(sparsity=0.9, scope="layer", layers=layer_text(sparsities)),
         tune.changed(epochs=8),
         CodebookQuantization(levels=16, layers=layer_text(_VALUES.get(model, {}))),
-        tune.changed(epochs=3, learning_rate=0.0003),
+        tune.changed(epochs=6, learning_rate=0.0005),
     )
 
 
