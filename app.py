@@ -13,6 +13,7 @@ if (
             st.Page("pages/compress.py", title="Compress", url_path="compress", default=True),
             st.Page("pages/layers.py", title="Layers", url_path="layers"),
             st.Page("pages/distill.py", title="Distill", url_path="distill"),
+            st.Page("pages/recipes.py", title="Recipes", url_path="recipes"),
             st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
         ],
         position="top",

@@ -196,6 +196,13 @@ class Step(ABC):
         }
         return {"step": self.name, "version": self.version, **knobs}
 
+    @property
+    def text(self) -> str:
+        """The short form that `parse_step` reads, with the knobs that are not as they come."""
+        turned = [f for f in dataclasses.fields(self) if getattr(self, f.name) != f.default]
+        knobs = ",".join(f"{f.name}={getattr(self, f.name)}" for f in turned)
+        return f"{self.name}:{knobs}" if knobs else self.name
+
     def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
         """The reason why this step can't be done to a network of this architecture, behind these
         steps, or an empty string.
@@ -238,6 +245,20 @@ def parse_step(text: str) -> Step:
         words = fields[key].metadata.keys() & {"options", "by_layer"}
         knobs[key] = value if words else _number(f"{name}.{key}", value)
     return make_step(cls, knobs)
+
+
+BETWEEN = "~"  # steps in one text, as in a link
+
+
+def parse_steps(text: str) -> tuple[Step, ...]:
+    """Steps in their short forms, joined by BETWEEN; the way back is `steps_text`."""
+    if len(text) > 8_000:
+        raise InvalidInput(f"steps in a link have at most 8,000 characters, got {len(text)}")
+    return tuple(parse_step(part) for part in text.split(BETWEEN) if part)
+
+
+def steps_text(steps: Iterable[Step]) -> str:
+    return BETWEEN.join(step.text for step in steps)
 
 
 def _number(what: str, text: str) -> float:

@@ -17,6 +17,7 @@ from .layers import (
     mask_data,
 )
 from .look import DARK, DASH, FAMILIES, LIGHT, SHAPES, Palette, palette
+from .recipes import Effect, StepBar, bytes_words, draw_steps, effect, points_words, step_bars
 from .runs import Run, draw_runs, is_reference, runs_data
 from .sizes import (
     WORDS,
@@ -37,6 +38,7 @@ __all__ = [
     "Curve",
     "DARK",
     "DASH",
+    "Effect",
     "FAMILIES",
     "Forgiveness",
     "Hero",
@@ -49,8 +51,10 @@ __all__ = [
     "SHAPES",
     "SizeBar",
     "Spot",
+    "StepBar",
     "Track",
     "WORDS",
+    "bytes_words",
     "draw_curve",
     "draw_forgiveness",
     "draw_hero",
@@ -60,15 +64,19 @@ __all__ = [
     "draw_pictures",
     "draw_runs",
     "draw_sizes",
+    "draw_steps",
     "draw_training",
     "draw_waterfall",
+    "effect",
     "filters_data",
     "four_sizes",
     "is_reference",
     "layer_bytes",
     "mask_data",
     "palette",
+    "points_words",
     "runs_data",
     "spot",
+    "step_bars",
     "waterfall",
 ]

@@ -48,6 +48,8 @@ def what(recipe: Recipe, missing: tuple[int, ...]) -> str:
     if "distill" in kinds:
         words.append("the student")
     text = f"Train {' and '.join(words)}" if words else ""
+    if "gradual_pruning" in kinds:
+        text = f"{text}, then prune" if text else "Prune while training"
     if "fine_tune" in kinds:
         text = (
             f"{text}, then fine-tune"
@@ -57,21 +59,37 @@ def what(recipe: Recipe, missing: tuple[int, ...]) -> str:
     return text
 
 
-def button(recipe: Recipe, missing: tuple[int, ...], engine: Engine, owner: str) -> None:
-    """Start, watch or repeat the training that this recipe waits for, if it waits for any."""
+BEFORE = "Until it is trained, all figures are those of the network before its training."
+
+
+def button(
+    recipe: Recipe,
+    missing: tuple[int, ...],
+    engine: Engine,
+    owner: str,
+    *,
+    label: str = "",
+    about: str = BEFORE,
+    live: str = "In training; shown: before it",
+) -> None:
+    """Start, watch or repeat the training that this recipe waits for, if it waits for any.
+
+    label: by default, what is trained; about: what is shown meanwhile; live: the line that takes
+    the button's place.
+    """
     if not missing:
         return
     job = engine.jobs.get(recipe.digest)
     if job is not None and job.live:
-        st.caption("In training; shown: before it")
+        st.caption(live)
         return
     st.button(
-        what(recipe, missing),
+        label or what(recipe, missing),
         icon=":material/model_training:",
         key="start",
         on_click=start,
         args=(recipe, engine, owner),
-        help="Until it is trained, all figures are those of the network before its training.",
+        help=about,
     )
     if job is not None and job.state == "failed":
         st.caption(f":red[It failed: {job.error}]")

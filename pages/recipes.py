@@ -1,0 +1,321 @@
+"""Recipes: what if I combine them? Steps in any order, what each of them saves and costs, and what
+changes when two of them swap.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from compression import figures, units
+from compression.advice import advice, swapped
+from compression.data import DATASETS
+from compression.jobs import Ask
+from compression.pipeline import missing_training
+from compression.recipe import Recipe, Step
+from compression.result import Change, Preview, Result
+from pages.parts import cached, controls, frame, panels, steps, training
+
+WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
+ADVISED = 3  # lines of advice, at most
+LOSSES = 150  # pixels of the losses of a running job
+UNTRAINED = "not trained yet"
+
+network, dataset = frame.begin()
+engine, owner, p = cached.engine(), cached.owner(), frame.colours()
+bench = steps.bench(network, dataset)
+
+page = st.container(gap=10)
+with page:
+    title, actions = frame.head(st)
+    trouble = st.container()
+    preset_row = st.container()
+    card_row = st.container()
+    left, right = st.columns([5.1, 6], gap="medium")
+
+with actions:
+    with st.popover("View", icon=":material/visibility:", type="tertiary"):
+        split = frame.split_choice()
+        seed = controls.seed_input()
+    frame.copy_link()
+    export = st.container(width="content")  # not st.empty: an open popover must survive a redraw
+
+recipe = steps.recipe_of(bench, network, dataset, seed)
+first = len(recipe.steps) - len(bench.rows)  # place of the first row's step
+start = recipe.prefix(first)
+if missing_training(start, engine.store):
+    title.title(f"{panels.name(recipe)}: train it first", width="content", anchor=False)
+    with left:
+        training.dense_first(start, engine)
+if bench.trouble:
+    trouble.markdown(f":small[:red[{bench.trouble}]]")
+with preset_row.container(horizontal=True, gap="small", vertical_alignment="center"):
+    steps.presets(network, dataset, bench.steps)
+    with st.popover("Import", icon=":material/upload:", type="tertiary"):
+        steps.importer()
+
+# what can be known: every prefix, and the recipe with two neighbours swapped
+
+refused = steps.refused(recipe, first)
+job_drawn = training.states([recipe], engine, owner)
+
+
+def runs_live(r: Recipe) -> bool:
+    """Whether it is offered and needs no training first."""
+    if any(place < len(r.steps) for place in steps.refused(r, first)):
+        return False
+    return not missing_training(r, engine.store)
+
+
+prefixes = [recipe.prefix(n) for n in range(first, len(recipe.steps) + 1)]
+swaps = {
+    i: swapped(recipe, i)
+    for i in range(first, len(recipe.steps) - 1)
+    if recipe.steps[i] != recipe.steps[i + 1]
+}
+live = {r.digest: runs_live(r) for r in (*prefixes, *swaps.values())}
+whole = live[recipe.digest]
+missing = () if refused else missing_training(recipe, engine.store)
+job = engine.look(recipe.digest, owner) if missing else None
+asks = [Ask(r, split) for r in (*reversed(prefixes), *swaps.values()) if live[r.digest]]
+engine.want(owner, asks)
+engine.wait(asks[0], WAIT if engine.ready else 0.05)
+
+
+def stored() -> tuple[bool, ...]:
+    """Which of them are stored, so that their answers can be compared image by image."""
+    return tuple(isinstance(engine.known(a), Result) for a in asks)
+
+
+# noted before anything of it is read: what becomes known from here on must redraw the page
+settled = engine.settled(asks)
+drawn = engine.progress(asks), stored()
+
+
+def known(r: Recipe) -> Result | Preview | None:
+    return engine.known(Ask(r, split)) if live[r.digest] else None
+
+
+def why_unknown(r: Recipe) -> str:
+    if any(place < len(r.steps) for place in refused):
+        return "not offered here"
+    if not live[r.digest]:
+        return UNTRAINED
+    return "can't be measured" if engine.failure(Ask(r, split)) else "measuring"
+
+
+def paired(before: Result | Preview, after: Result | Preview) -> Change | None:
+    """Their difference on the same images, where it is known."""
+    score = after.accuracy(split)
+    if score is not None and score.change and before.recipe == after.recipe.dense:
+        return score.change
+    if isinstance(before, Result) and isinstance(after, Result) and engine.ready:
+        if before.accuracy(split) and score:
+            return cached.change(before.digest, after.digest, dataset, split)
+    return None
+
+
+def effect(a: Result | Preview | None, b: Result | Preview | None) -> figures.Effect | None:
+    return figures.effect(a, b, split, paired(a, b)) if a and b else None
+
+
+found = [known(r) for r in prefixes]
+result = found[-1]
+failures = {
+    i: reason
+    for i, r in enumerate(prefixes[1:])
+    if (reason := engine.failure(Ask(r, split)) if live[r.digest] else "")
+}
+
+# the list of steps
+
+with left, st.container(gap=10):
+    if bench.rows:
+        reasons = {place - first: reason for place, reason in refused.items()}
+        steps.rows(bench, failures | reasons)
+    else:
+        st.markdown(
+            "A recipe is a list of steps behind the dense network. Add the first one here, or take"
+            " one of the recipes above."
+        )
+    steps.adder(bench, recipe)
+
+
+def headline() -> str:
+    name, n = panels.name(recipe), len(bench.rows)
+    words = f"{n} step{'s' * (n != 1)}"
+    if not n:
+        return f"{name}: add a step to begin"
+    if refused or failures:
+        place = min([*(place - first for place in refused), *failures])
+        return f"{name}: step {place + 1} can't be done there"
+    if not whole:
+        return f"{name}: {words}, {'in training' if job and job.live else 'train it to know'}"
+    if result is None:
+        return f"{name}: {words}, measuring"
+    rest = panels.headline(recipe, result, split).removeprefix(f"{name}, ")
+    return f"{name}: {words}, {rest}"
+
+
+title.title(headline(), width="content", anchor=False)
+with card_row:
+    waiting = "not offered" if refused or failures else "measuring" if whole else UNTRAINED
+    panels.cards(result, split, waiting)
+
+with left:
+    lines = panels.formulas(recipe, result)
+    if lines:
+        st.markdown(lines)
+    link = None if refused else controls.link(recipe)
+    if link is not None:
+        st.page_link(
+            "pages/compress.py",
+            label="Open in Compress",
+            icon=":material/tune:",
+            query_params=link,
+        )
+
+# what each step does, and what swapping changes
+
+
+def swap_words(other: Recipe) -> str:
+    """Size and accuracy of the swapped recipe against this one."""
+    if steps.refused(other, first):
+        return "not offered in that order"
+    if refused or failures:
+        return "offered in that order"
+    if not live[other.digest]:
+        return UNTRAINED
+    if not whole:
+        return "to compare, train this one first"
+    b = known(other)
+    if b is None or result is None:
+        reason = engine.failure(Ask(other, split))
+        return f"can't be measured: {steps.plain(reason)}" if reason else "measuring"
+    e = effect(result, b)
+    assert e is not None
+    size, here = b.cost.bytes, result.cost.bytes
+    if size == here:
+        words = "same size"
+    else:
+        words = f"{units.size(abs(size - here))} {'larger' if size > here else 'smaller'}"
+    if size == here and e.points == 0 and not e.estimated:
+        return "changes nothing"
+    noise = " (within noise)" if e.noise and not e.estimated else ""
+    return f"{words} ({units.size(size)}), {figures.points_words(e)}{noise}"
+
+
+def label(step: Step) -> str:
+    return f":{steps.COLOURS[step.family]}[{steps.plain(steps.words(step))}]"
+
+
+def line() -> Any:
+    """A sentence with a small button behind it."""
+    return st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False)
+
+
+with right, st.container(gap="xsmall"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        training.button(
+            recipe,
+            missing,
+            engine,
+            owner,
+            label="Train",
+            about=f"Trains the whole recipe: {training.what(recipe, missing)}.",
+            live="In training; what is behind it is known afterwards.",
+        )
+    if job is not None and job.live:
+        losses = figures.draw_losses(job.history, training.epochs(recipe, missing), p, LOSSES)
+        frame.chart(losses, "losses", "Loss and accuracy by epoch")
+
+    if bench.rows:
+        behind = recipe.steps[first:]
+        bars = figures.step_bars(
+            [(steps.words(step), step.family) for step in behind],
+            found,
+            [effect(a, b) for a, b in zip(found, found[1:], strict=False)],
+            [why_unknown(r) for r in prefixes[1:]],
+        )
+        dense = found[0].accuracy(split) if found[0] else None
+        told = ", then ".join(
+            f"{b.label}: {figures.bytes_words(b.before, b.after)}"
+            if b.before and b.after
+            else f"{b.label}: {b.note}"
+            for b in bars
+        )
+        frame.chart(
+            figures.draw_steps(bars, 100 * dense.value if dense else None, p), "steps", told
+        )
+    known_wrong = advice(recipe, result, len(DATASETS[dataset].classes))
+    panels.remedies(known_wrong[:ADVISED], steps.mend)
+    if swaps:
+        st.markdown("**If two steps swap**")
+    for i, other in swaps.items():
+        refusal = next(iter(steps.refused(other, first).values()), "")
+        with line():
+            pair = f"{label(recipe.steps[i])} ⇄ {label(recipe.steps[i + 1])}"
+            st.markdown(f":small[{pair}: {swap_words(other)}]", width="stretch")
+            st.button(
+                "Swap",
+                key=f"swap-{i - first}",
+                icon=":material/swap_vert:",
+                type="tertiary",
+                on_click=steps.swap,
+                args=(i - first,),
+                disabled=bool(refusal) and not refused,
+                help=steps.readable(refusal)
+                or f"Steps {i - first + 1} and {i - first + 2} change places",
+            )
+
+with export.popover("Export", icon=":material/download:", type="tertiary"):
+    file = f"{network}-{dataset}-{recipe.digest}"
+    st.caption("The recipe makes the file again, to the bit, wherever the lab runs.")
+    st.download_button(
+        "Recipe (.json)",
+        lambda: recipe.to_json(2),
+        f"{file}.json",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/receipt_long:",
+        key="export-recipe",
+    )
+    st.download_button(
+        "File (.nnz)",
+        lambda: engine.file(recipe),
+        f"{file}.nnz",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/deployed_code:",
+        key="export-file",
+        disabled=not isinstance(result, Result),
+        help=None if isinstance(result, Result) else "Once it is measured.",
+    )
+    st.download_button(
+        "Result (.json)",
+        json.dumps(result.to_dict(), indent=2) if isinstance(result, Result) else "",
+        f"{file}-result.json",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/data_object:",
+        key="export-result",
+        disabled=not isinstance(result, Result),
+        help=None if isinstance(result, Result) else "Once it is measured.",
+    )
+
+
+def watch() -> None:
+    """Redraw the page when what it shows has become better known, or its job has moved."""
+    engine.want(owner, asks)
+    if (engine.progress(asks), stored()) != drawn or training.states(
+        [recipe], engine, owner
+    ) != job_drawn:
+        st.rerun(scope="app")
+
+
+unstored = any(not there and not engine.failure(a) for there, a in zip(drawn[1], asks, strict=True))
+busy = training.any_live(job_drawn) or not settled or unstored
+tick = WAIT if result is None and whole else cached.tick(not settled)
+st.fragment(watch, run_every=tick if busy else None)()
