@@ -4,6 +4,7 @@ and from scratch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -65,7 +66,8 @@ with left, st.container(gap=12):
     width = controls.student_slider(st, "size", 25)
     initial = controls.initial_choice(st)
     epochs, temperature, alpha = controls.student_training()
-    with st.popover("References and seed", icon=":material/tune:", type="tertiary"):
+    with st.popover("Hints, references and seed", icon=":material/tune:", type="tertiary"):
+        depth, hint, hint_weight = controls.hint_inputs(network, dataset)
         references = st.pills(
             "Train also",
             ["without teacher", "from scratch"],
@@ -92,6 +94,9 @@ with left, st.container(gap=12):
         temperature,
         alpha,
         seed,
+        depth=depth,
+        hint=hint,
+        hint_weight=hint_weight,
     )
 
 dense = setting.recipe().dense
@@ -99,7 +104,7 @@ if missing_training(dense, engine.store):
     title.title(f"{name}: train the teacher first", width="content", anchor=False)
     with left:
         training.dense_first(dense, engine)
-if width >= 1:
+if not setting.student_steps():
     title.title(
         f"Choose a student smaller than {NETWORKS[network].title}", width="content", anchor=False
     )
@@ -192,7 +197,8 @@ with left:
             on_click=start_all,
             width="stretch",
         )
-        st.caption(f"about {units.duration(cost)}: {', '.join(s.name for s in waiting)}")
+        about = "" if math.isnan(cost) else f"about {units.duration(cost)}: "
+        st.caption(f"{about}{', '.join(s.name for s in waiting)}")
     for s in students:
         if s.result is None and s.job is not None and s.job.state == "failed":
             st.caption(f":red[{s.name} failed: {s.job.error}]")
@@ -210,11 +216,14 @@ with right:
         f"{units.percent(width, 0)} students",
     )
     frame.chart(figure, "students", f"Validation accuracy of the students by epoch. {answer()}")
-    steps = ", ".join(f"{n} → {max(1, round(width * n))}" for n in NETWORKS[network].hidden)
+    full = NETWORKS[network].hidden
+    steps = ", ".join(f"{n} → {max(1, round(width * n))}" for n in full[:3])
+    steps += "" if len(full) < 4 else ", …"
+    extra = "" if hint == "none" or not alpha else rf" + {hint_weight:g}\, \mathrm{{hint}}"
     st.markdown(
         rf":small[$W_\mathrm{{small}} = W_\mathrm{{large}}(:, 1{{:}}K)$, units {steps}; loss "
         rf"${alpha:g} \cdot {temperature:g}^2\, \mathrm{{KL}}(p_T \| q_T) + {1 - alpha:.2g}\,"
-        r" \mathrm{CE}$]"
+        rf" \mathrm{{CE}}{extra}$]"
     )
 
 

@@ -14,6 +14,7 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.errors import InvalidInput
+from compression.hints import HINTS
 from compression.models import NETWORKS, architecture_for, layer_names
 from compression.pruning import (
     ActivationPruning,
@@ -75,6 +76,9 @@ class Setting:
     seed: int
     own_sparsities: str = ""
     own_levels: str = ""
+    depth: float = 1.0
+    hint: str = "none"
+    hint_weight: float = 1.0
 
     def recipe(self) -> Recipe:
         """Student first, then pruning, levels and fine-tuning."""
@@ -83,15 +87,19 @@ class Setting:
         )
 
     def student_steps(self, alpha: float | None = None, initial: str | None = None) -> list[Step]:
-        if self.width >= 1:
+        if self.width >= 1 and self.depth >= 1:
             return []
+        alpha = self.alpha if alpha is None else alpha
         return [
             Distill(
                 width=self.width,
                 initial=initial or self.initial,
                 temperature=self.temperature,
-                alpha=self.alpha if alpha is None else alpha,
+                alpha=alpha,
                 epochs=self.epochs,
+                depth=self.depth,
+                hint=self.hint if alpha else "none",
+                hint_weight=self.hint_weight,
             )
         ]
 
@@ -477,6 +485,43 @@ def student_training() -> tuple[int, float, float]:
         ),
     )
     return epochs, temperature, alpha
+
+
+def hint_inputs(network: str, dataset: str) -> tuple[float, str, float]:
+    """depth, hint and its weight: what of a student not every network has."""
+    a = architecture_for(network, dataset)
+    depth = 1.0
+    if NETWORKS[network].shallower:
+        depth = st.select_slider(
+            "Student depth",
+            [0.33, 0.67, 1.0],
+            1.0,
+            format_func=lambda d: f"{100 * d:.0f} %",
+            key="depth",
+            help="Share of the blocks that each stage keeps.",
+            **BOUND,
+        )
+    offered = [h for h in HINTS if not Distill(hint=h).why_not(a)]
+    hint = st.selectbox(
+        "Hint",
+        offered,
+        key="hint",
+        format_func=lambda h: HINT_WORDS[h],
+        help="What else of the teacher the student follows: which images look alike to it, or"
+        " where in the picture it looks.",
+        **BOUND,
+    )
+    weight = 1.0
+    if hint != "none":
+        weight = st.slider("Weight of the hint", 0.0, 10.0, 1.0, 0.5, key="hint_weight", **BOUND)
+    return depth, hint, weight
+
+
+HINT_WORDS = {
+    "none": "No hint",
+    "features": "Which images are alike",
+    "attention": "Where it looks",
+}
 
 
 def seed_input() -> int:
