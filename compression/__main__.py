@@ -207,6 +207,11 @@ def catalog() -> dict[str, Any]:
             "name": name,
             "about": (step.__doc__ or "").splitlines()[0],
             "reference": step.reference,
+            "not_offered": {
+                m: reason
+                for m in NETWORKS
+                if (reason := step().why_not(architecture_for(m, "mnist")))
+            },
             "knobs": [{"name": f.name, "default": f.default, **f.metadata} for f in fields(step)],
         }
         for name, step in steps().items()

@@ -8,13 +8,18 @@ from typing import Any
 import streamlit as st
 
 from compression import units
+from compression.activations import ActivationQuantization
 from compression.advice import Advice
+from compression.channels import ChannelPruning
 from compression.data import DATASETS
 from compression.distillation import Distill
-from compression.models import NETWORKS
+from compression.low_rank import LowRank
+from compression.models import NETWORKS, architecture_for
 from compression.pruning import (
     ActivationPruning,
+    GradualPruning,
     MagnitudePruning,
+    NMPruning,
     RandomPruning,
     TaylorPruning,
 )
@@ -23,10 +28,8 @@ from compression.quantization import (
     FixedPointQuantization,
     UniformQuantization,
 )
-from compression.recipe import Recipe, kept
+from compression.recipe import Recipe, Step, kept
 from compression.result import Accuracy, Preview, Result
-
-from . import controls
 
 
 def loss_words(accuracy: Accuracy) -> str:
@@ -193,23 +196,44 @@ RULES: dict[type, str] = {
 
 def formulas(recipe: Recipe, result: Result | Preview | None) -> str:
     """The formula of each step with the K, Q or levels of the moment: a line of Markdown each."""
-    lines = []
-    weights = result.cost.weights if result else None
-    for step in recipe.steps:
-        if isinstance(step, Distill):
-            lines.append(rf"$W_\mathrm{{small}} = W(:, 1{{:}}K)$, $K$ = {100 * step.width:.0f} %")
-        elif type(step) in RULES:
-            assert isinstance(step, controls.PRUNING_STEPS)
-            rule = RULES[type(step)]
+    lines = [_formula(step, recipe, result) for step in recipe.steps]
+    return "  \n".join(f":small[{line}]" for line in lines if line)
+
+
+def _formula(step: Step, recipe: Recipe, result: Result | Preview | None) -> str:
+    match step:
+        case Distill():
+            return rf"$W_\mathrm{{small}} = W(:, 1{{:}}K)$, $K$ = {100 * step.width:.0f} %"
+        case MagnitudePruning() | RandomPruning() | TaylorPruning() | ActivationPruning():
+            weights = result.cost.weights if result else None
             number = units.grouped(kept(weights, step.sparsity)) if weights else "…"
-            lines.append(rf"$W' = W \odot [{rule}]$, $K$ = {number}")
-        elif isinstance(step, FixedPointQuantization):
-            lines.append(rf"$W_q = \mathrm{{round}}(W Q),\; W' = W_q / Q$, $Q$ = {step.Q}")
-        elif isinstance(step, UniformQuantization):
-            lines.append(rf"$W' = s \cdot \mathrm{{round}}(W / s)$, {step.levels} levels")
-        elif isinstance(step, CodebookQuantization):
-            lines.append(rf"$W' = \mathrm{{nearest}}\; c_j,\; j = 1 \ldots {step.levels}$")
-    return "  \n".join(f":small[{line}]" for line in lines)
+            return rf"$W' = W \odot [{RULES[type(step)]}]$, $K$ = {number}"
+        case NMPruning():
+            return rf"$W' = W \odot [\text{{{step.n} largest of every {step.m}}}]$"
+        case GradualPruning():
+            so_far = rf"$s(t) = {step.sparsity:g}\,(1 - (1 - t)^3)$"
+            return rf"{so_far}, $W' = W \odot [|W| \geq |W|_{{(K(t))}}]$"
+        case ChannelPruning():
+            return f"Channels: {100 * step.ratio:.0f} % asked{_achieved(recipe, result)}"
+        case LowRank():
+            return rf"$W' = U_r \Sigma_r V_r^\top$, $r$ = {100 * step.share:.0f} % of the full rank"
+        case FixedPointQuantization():
+            return rf"$W_q = \mathrm{{round}}(W Q),\; W' = W_q / Q$, $Q$ = {step.Q}"
+        case UniformQuantization():
+            return rf"$W' = s \cdot \mathrm{{round}}(W / s)$, {step.levels} levels"
+        case CodebookQuantization():
+            return rf"$W' = \mathrm{{nearest}}\; c_j,\; j = 1 \ldots {step.levels}$"
+        case ActivationQuantization():
+            return rf"$x_q = \mathrm{{round}}(x / s) + z$, {step.bits} bits; weights: 8 bits"
+    return ""
+
+
+def _achieved(recipe: Recipe, result: Result | Preview | None) -> str:
+    """How many of the hidden units really went, where that can be told."""
+    full = architecture_for(recipe.model, recipe.dataset, recipe.width).hidden
+    if result is None or len(result.cost.hidden) != len(full):
+        return ""
+    return f", {100 * (1 - sum(result.cost.hidden) / sum(full)):.0f} % gone"
 
 
 def remedies(found: Sequence[Advice], mend: Callable[[Recipe], None]) -> None:
