@@ -86,7 +86,7 @@ def attention_macs_of(a: Architecture) -> int:
     """Multiply-adds for one image that are not with a weight: those between tokens."""
     shapes = output_shapes(a)
     return sum(
-        attention_macs(_tokens(shapes[name]), layer.q.out_features)
+        attention_macs(_tokens(shapes[name]), shapes[f"{name}.q"][-1])
         for name, layer in empty(a).named_modules()
         if isinstance(layer, Attention)
     )

@@ -34,8 +34,8 @@ _FAMILIES = (
     "training",
     "pruning",
     "channels",
-    "quantization",
     "low_rank",
+    "quantization",
     "activations",
     "distillation",
 )  # the modules that hold the steps

@@ -150,7 +150,7 @@ def test_a_safetensors_file_of_somebody_else_is_refused():
 @pytest.mark.parametrize(
     "old, new",
     [
-        (b'lenet_300_100\\", \\"sh', b'lenet_300_101\\", \\"sh'),  # an unknown network
+        (b'lenet_300_100\\", \\"ra', b'lenet_300_101\\", \\"ra'),  # an unknown network
         (b'\\"pruned\\"', b'\\"prunes\\"'),  # an unknown attachment
         (b'\\"hidden\\": [15, 5]', b'\\"hidden\\": [15, 6]'),  # another size than the tensors have
         (b'\\"classes\\": 10', b'\\"classes\\": 11'),

@@ -12,7 +12,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from compression import cost
 from compression.compressed import compress
 from compression.cost import Counts, framework_file, output_places, zip_size
-from compression.models import Chain, architecture_for, build, effective_state
+from compression.models import (
+    NETWORKS,
+    Chain,
+    architecture_for,
+    build,
+    effective_state,
+    why_not,
+)
 from compression.recipe import kept
 
 from .helpers import applied, bits_of, nonzero
@@ -53,13 +60,33 @@ def test_counts_are_those_counted_on_paper(model, macs):
 @pytest.mark.parametrize("width", [1.0, 0.37, 0.01])
 @pytest.mark.parametrize(
     "model, dataset",
-    [("lenet_300_100", "mnist"), ("lenet5", "mnist"), ("net", "mnist"), ("net", "digits")],
+    [(m, d) for m in NETWORKS for d in ("digits", "mnist", "cifar10") if not why_not(m, d)],
 )
 def test_macs_are_half_the_operations_that_torch_counts(model, dataset, width):
-    network = build(architecture_for(model, dataset, width))
+    network = build(architecture_for(model, dataset, width)).eval()
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *network.architecture.shape))
     assert count(network).macs == counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("step", ["channel_pruning:ratio=0.4", "low_rank:share=0.2"])
+@pytest.mark.parametrize("model", list(NETWORKS))
+def test_macs_of_smaller_layers_are_half_the_operations_that_torch_counts(context, model, step):
+    dataset = "mnist" if why_not(model, "digits") else "digits"
+    network = build(architecture_for(model, dataset))
+    smaller = applied(network, context, step).eval()
+    with FlopCounterMode(display=False) as counter:
+        smaller(torch.zeros(1, *network.architecture.shape))
+    assert count(smaller).macs == counter.get_total_flops() / 2 < count(network).macs
+
+
+@pytest.mark.parametrize("model", list(NETWORKS))
+def test_whole_numbers_are_multiplied_as_often_as_floats(context, digits, model):
+    if not why_not(model, "digits"):
+        network = build(architecture_for(model, "digits"))
+        other = applied(network, context, "activation_quantization")
+        assert count(other).macs == count(network).macs
+        assert count(other).weights == count(network).weights
 
 
 def test_params_are_those_of_the_network_and_of_its_student():

@@ -394,7 +394,7 @@ def test_a_baseline_is_one_training_of_the_whole_network():
         assert baseline(model, dataset) == Recipe(model, dataset, (step,))
     assert baseline("net", "mnist", seed=3).seed == 3
     assert shipped("net", "mnist") == [baseline("net", "mnist")]
-    assert len(shipped()) == len(TRAINING) == 8
+    assert len(shipped()) == len(TRAINING) == 18
 
 
 def test_there_is_a_baseline_wherever_a_network_is_offered():

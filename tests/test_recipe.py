@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from compression.distillation import Distill
 from compression.errors import InvalidInput
-from compression.pruning import MagnitudePruning, RandomPruning
+from compression.pruning import MagnitudePruning, NMPruning, RandomPruning
 from compression.quantization import CodebookQuantization, UniformQuantization
-from compression.recipe import Recipe, Step, kept, parse_step, steps
+from compression.recipe import Recipe, Step, kept, layer_values, parse_step, steps
 from compression.training import FineTune, Train
 
 PRUNE = MagnitudePruning(sparsity=0.9)
@@ -25,16 +25,27 @@ def knob_values(field: dataclasses.Field) -> st.SearchStrategy:
     meta = field.metadata
     if "options" in meta:
         return st.sampled_from(meta["options"])
-    kind = st.integers if isinstance(field.default, int) else st.floats
-    return kind(meta["low"], meta["high"])
+    kind = st.integers if meta["grain"] == 1 else st.floats
+    values = kind(meta["low"], meta["high"])
+    if "by_layer" not in meta:
+        return values
+    levels = values.filter(lambda v: v != 1)  # one level is none
+    named = st.dictionaries(st.sampled_from(["fc1", "conv1", "block1_1.conv2"]), levels)
+    return named.map(lambda found: "; ".join(f"{name} = {v}" for name, v in found.items()))
 
 
 def any_step() -> st.SearchStrategy[Step]:
-    return st.one_of(
-        *(
-            st.builds(cls, **{f.name: knob_values(f) for f in dataclasses.fields(cls)})
-            for cls in steps().values()
-        )
+    return st.one_of(*(steps_of(cls) for cls in steps().values()))
+
+
+def steps_of(cls: type[Step]) -> st.SearchStrategy[Step]:
+    def made(knobs: dict) -> Step:
+        if cls is NMPruning:  # n of m
+            knobs["n"] = min(knobs["n"], knobs["m"])
+        return cls(**knobs)
+
+    return st.fixed_dictionaries({f.name: knob_values(f) for f in dataclasses.fields(cls)}).map(
+        made
     )
 
 
@@ -70,9 +81,10 @@ def test_every_snapped_knob_lies_on_its_grain_and_within_its_limits(step):
         if "options" in field.metadata:
             continue
         value, grain = getattr(step, field.name), field.metadata["grain"]
-        assert field.metadata["low"] <= value <= field.metadata["high"]
-        assert abs(value / grain - round(value / grain)) < 1e-6
         assert type(value) is type(field.default)
+        for one in layer_values(value).values() if "by_layer" in field.metadata else [value]:
+            assert field.metadata["low"] <= one <= field.metadata["high"]
+            assert abs(one / grain - round(one / grain)) < 1e-6
 
 
 @given(any_step())
@@ -126,9 +138,61 @@ def test_changed_gives_another_step_and_leaves_the_first():
 def test_changed_refuses_a_knob_that_the_step_does_not_have():
     with pytest.raises(
         InvalidInput,
-        match=r"unknown knob of magnitude_pruning 'levels'; known: \['sparsity', 'scope'\]",
+        match=r"knob of magnitude_pruning 'levels'; known: \['sparsity', 'scope', 'layers'\]",
     ):
         PRUNE.changed(levels=4)
+
+
+def test_settings_of_layers_are_put_in_order_and_snap_to_the_grain():
+    step = MagnitudePruning(layers=" fc1 = 0.9512 ;conv1=.5; ")
+    assert step.layers == "conv1=0.5;fc1=0.95"
+    assert step == MagnitudePruning(layers="conv1=0.5;fc1=0.95")
+    assert layer_values(step.layers) == {"conv1": 0.5, "fc1": 0.95}
+    assert UniformQuantization(layers="fc1=4;conv1=0").layers == "conv1=0;fc1=4"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (0.5, "magnitude_pruning.layers must be text like conv1=0.5;fc1=0.95, got 0.5"),
+        (None, "must be text like"),
+        ("x" * 4_001, "must be text like"),
+        ("fc1", "magnitude_pruning.layers: 'fc1' is not of the form layer=number, once each"),
+        ("=0.5", "'=0.5' is not of the form"),
+        ("fc 1=0.5", "'fc 1=0.5' is not of the form"),
+        ("fc1=0.5;fc1=0.6", "'fc1=0.6' is not of the form layer=number, once each"),
+        ("fc1=", "magnitude_pruning.layers of fc1 must be a number, got ''"),
+        ("fc1=half", "magnitude_pruning.layers of fc1 must be a number, got 'half'"),
+        ("fc1=1.5", r"magnitude_pruning.layers of fc1 must lie in \[0, 0.99\], got 1.5"),
+        ("fc1=nan", r"must lie in \[0, 0.99\], got nan"),
+    ],
+    ids=lambda v: str(v)[:20],
+)
+def test_settings_of_layers_refuse_what_can_not_be_read(text, said):
+    with pytest.raises(InvalidInput, match=said):
+        MagnitudePruning(layers=text)
+
+
+@pytest.mark.parametrize("cls", [UniformQuantization, CodebookQuantization])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("fc1=1", "layers: a layer has 0 or at least 2 levels, got 1"),
+        ("fc1=2.5", r"layers of fc1 must be a whole number in \[0, 256\], got 2.5"),
+        ("fc1=257", r"layers of fc1 must lie in \[0, 256\], got 257"),
+    ],
+)
+def test_levels_of_layers_are_0_or_whole_numbers_from_2_to_256(cls, text, said):
+    with pytest.raises(InvalidInput, match=said):
+        cls(layers=text)
+
+
+def test_settings_of_layers_are_written_only_where_there_are_some():
+    assert "layers" not in PRUNE.to_dict(), "recipes from before keep their key"
+    with_own = PRUNE.changed(layers="fc1=0.5")
+    assert with_own.to_dict()["layers"] == "fc1=0.5"
+    assert Step.from_dict(with_own.to_dict()) == with_own
+    assert parse_step("magnitude_pruning:layers=fc1=0.5;fc2=0.1").layers == "fc1=0.5;fc2=0.1"
 
 
 def test_a_step_that_can_train_does_not_with_no_epochs():
@@ -155,7 +219,7 @@ def test_an_unknown_step_lists_the_known_ones():
 def test_an_unknown_knob_lists_the_known_ones():
     with pytest.raises(
         InvalidInput,
-        match=r"unknown knob of magnitude_pruning 'depth'; known: \['sparsity', 'scope'\]",
+        match=r"knob of magnitude_pruning 'depth'; known: \['sparsity', 'scope', 'layers'\]",
     ):
         Step.from_dict({"step": "magnitude_pruning", "depth": 3})
 
@@ -211,7 +275,7 @@ def test_the_short_form_gives_the_step(text, step):
         ("magnitude_pruning:sparsity=", "magnitude_pruning.sparsity must be a number, got ''"),
         ("magnitude_pruning:sparsity=half", "must be a number, got 'half'"),
         ("magnitude_pruning:=3", "unknown knob of magnitude_pruning ''"),
-        ("magnitude_pruning:depth=3", r"unknown knob .*'depth'; known: \['sparsity', 'scope'\]"),
+        ("magnitude_pruning:depth=3", r"'depth'; known: \['sparsity', 'scope', 'layers'\]"),
         ("magnitude_pruning:scope=0.5", "unknown magnitude_pruning.scope '0.5'; known:"),
         ("magnitude_pruning:sparsity=nan", "got nan"),
         ("magnitude_pruning:sparsity=1e999", "got inf"),
