@@ -11,7 +11,7 @@ from .models import NETWORKS, why_not
 from .recipe import Recipe, one_of
 from .training import Train
 
-TRAINING: dict[tuple[str, str], Train] = {
+TRAINING: dict[tuple[str, str], Train | tuple[Train, ...]] = {
     ("lenet_300_100", "digits"): Train(epochs=60, batch=32),
     ("lenet_300_100", "mnist"): Train(epochs=20, weight_decay=0.3),
     ("lenet_300_100", "fashion_mnist"): Train(epochs=20, weight_decay=0.3),
@@ -25,8 +25,9 @@ TRAINING: dict[tuple[str, str], Train] = {
     ("resnet20", "fashion_mnist"): Train(
         epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05
     ),
-    ("resnet20", "cifar10"): Train(
-        epochs=32, augment="shift_flip", learning_rate=0.004, weight_decay=0.05
+    ("resnet20", "cifar10"): (
+        Train(epochs=32, augment="shift_flip", learning_rate=0.004, weight_decay=0.05),
+        Train(epochs=16, augment="wide_flip", learning_rate=0.003, weight_decay=0.1),
     ),
     ("mobilenet_mini", "digits"): Train(epochs=40, batch=32),
     ("mobilenet_mini", "mnist"): Train(epochs=6, augment="shift", learning_rate=0.004),
@@ -49,7 +50,8 @@ def baseline(model: str, dataset: str, seed: int = 0) -> Recipe:
     reason = why_not(model, dataset)
     if reason:
         raise NotOffered(f"{model} {reason}")
-    return Recipe(model, dataset, (TRAINING[model, dataset],), seed=seed)
+    steps = TRAINING[model, dataset]
+    return Recipe(model, dataset, steps if isinstance(steps, tuple) else (steps,), seed=seed)
 
 
 def shipped(model: str | None = None, dataset: str | None = None) -> list[Recipe]:

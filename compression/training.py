@@ -21,8 +21,8 @@ Loss = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
 ]  # (logits, labels, indices) -> scalar
 T = TypeVar("T")
-AUGMENT = ("none", "shift", "shift_flip")
-SHIFT = 2  # pixels at most, in each direction
+SHIFTS = {"none": 0, "shift": 2, "shift_flip": 2, "wide_flip": 4}  # pixels at most, each way
+AUGMENT = tuple(SHIFTS)
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,16 @@ def hard_loss(logits: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor)
 
 
 def shifted(images: torch.Tensor, augment: str, generator: torch.Generator) -> torch.Tensor:
-    """Copies of uint8 images (N, C, H, W), each moved by up to SHIFT pixels, half of them mirrored
-    for shift_flip.
+    """Copies of uint8 images (N, C, H, W), each moved by up to SHIFTS pixels, half of them mirrored
+    for the flips.
     """
     n, channels, height, width = images.shape
-    padded = F.pad(images, (SHIFT,) * 4)
-    move = torch.randint(0, 2 * SHIFT + 1, (n, 2), generator=generator)
+    most = SHIFTS[augment]
+    padded = F.pad(images, (most,) * 4)
+    move = torch.randint(0, 2 * most + 1, (n, 2), generator=generator)
     rows = move[:, :1] + torch.arange(height)
     columns = move[:, 1:] + torch.arange(width)
-    if augment == "shift_flip":
+    if augment.endswith("flip"):
         mirrored = torch.rand(n, 1, generator=generator) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
     picked = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
@@ -179,7 +180,7 @@ class Train(Step):
     )
     batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
     augment: str = choice(
-        "none", options=AUGMENT, help="move images by up to 2 pixels, mirror them"
+        "none", options=AUGMENT, help="move images by up to 2 pixels (wide: 4), mirror them"
     )
     weight_decay: float = knob(
         0.01, low=0.0, high=1.0, grain=0.001, help="pull of the weights towards zero"
@@ -218,7 +219,7 @@ class FineTune(Step):
     )
     batch: int = knob(128, low=16, high=1024, grain=1, help="images per step")
     augment: str = choice(
-        "none", options=AUGMENT, help="move images by up to 2 pixels, mirror them"
+        "none", options=AUGMENT, help="move images by up to 2 pixels (wide: 4), mirror them"
     )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
