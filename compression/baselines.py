@@ -11,32 +11,32 @@ from .models import NETWORKS, why_not
 from .recipe import Recipe, one_of
 from .training import Train
 
-TRAINING: dict[tuple[str, str], Train | tuple[Train, ...]] = {
-    ("lenet_300_100", "digits"): Train(epochs=60, batch=32),
-    ("lenet_300_100", "mnist"): Train(epochs=20, weight_decay=0.3),
-    ("lenet_300_100", "fashion_mnist"): Train(epochs=20, weight_decay=0.3),
-    ("lenet5", "mnist"): Train(epochs=10, augment="shift", weight_decay=0.3),
-    ("lenet5", "fashion_mnist"): Train(epochs=16, augment="shift_flip", weight_decay=0.3),
-    ("net", "digits"): Train(epochs=40, batch=32),
-    ("net", "mnist"): Train(epochs=8, augment="shift", weight_decay=0.3),
-    ("net", "fashion_mnist"): Train(epochs=16, augment="shift_flip", weight_decay=0.3),
-    ("resnet20", "digits"): Train(epochs=40, batch=32),
-    ("resnet20", "mnist"): Train(epochs=6, augment="shift", learning_rate=0.004),
-    ("resnet20", "fashion_mnist"): Train(
-        epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05
+TRAINING: dict[tuple[str, str], tuple[Train, ...]] = {
+    ("lenet_300_100", "digits"): (Train(epochs=60, batch=32),),
+    ("lenet_300_100", "mnist"): (Train(epochs=20, weight_decay=0.3),),
+    ("lenet_300_100", "fashion_mnist"): (Train(epochs=20, weight_decay=0.3),),
+    ("lenet5", "mnist"): (Train(epochs=10, augment="shift", weight_decay=0.3),),
+    ("lenet5", "fashion_mnist"): (Train(epochs=16, augment="shift_flip", weight_decay=0.3),),
+    ("net", "digits"): (Train(epochs=40, batch=32),),
+    ("net", "mnist"): (Train(epochs=8, augment="shift", weight_decay=0.3),),
+    ("net", "fashion_mnist"): (Train(epochs=16, augment="shift_flip", weight_decay=0.3),),
+    ("resnet20", "digits"): (Train(epochs=40, batch=32),),
+    ("resnet20", "mnist"): (Train(epochs=6, augment="shift", learning_rate=0.004),),
+    ("resnet20", "fashion_mnist"): (
+        Train(epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05),
     ),
     ("resnet20", "cifar10"): (
         Train(epochs=32, augment="shift_flip", learning_rate=0.004, weight_decay=0.05),
         Train(epochs=16, augment="wide_flip", learning_rate=0.003, weight_decay=0.1),
     ),
-    ("mobilenet_mini", "digits"): Train(epochs=40, batch=32),
-    ("mobilenet_mini", "mnist"): Train(epochs=6, augment="shift", learning_rate=0.004),
-    ("mobilenet_mini", "fashion_mnist"): Train(
-        epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05
+    ("mobilenet_mini", "digits"): (Train(epochs=40, batch=32),),
+    ("mobilenet_mini", "mnist"): (Train(epochs=6, augment="shift", learning_rate=0.004),),
+    ("mobilenet_mini", "fashion_mnist"): (
+        Train(epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05),
     ),
-    ("vit_mini", "digits"): Train(epochs=60, batch=32),
-    ("vit_mini", "mnist"): Train(epochs=16, augment="shift", weight_decay=0.05),
-    ("vit_mini", "fashion_mnist"): Train(epochs=30, augment="shift_flip", weight_decay=0.05),
+    ("vit_mini", "digits"): (Train(epochs=60, batch=32),),
+    ("vit_mini", "mnist"): (Train(epochs=16, augment="shift", weight_decay=0.05),),
+    ("vit_mini", "fashion_mnist"): (Train(epochs=30, augment="shift_flip", weight_decay=0.05),),
 }
 
 
@@ -50,8 +50,7 @@ def baseline(model: str, dataset: str, seed: int = 0) -> Recipe:
     reason = why_not(model, dataset)
     if reason:
         raise NotOffered(f"{model} {reason}")
-    steps = TRAINING[model, dataset]
-    return Recipe(model, dataset, steps if isinstance(steps, tuple) else (steps,), seed=seed)
+    return Recipe(model, dataset, TRAINING[model, dataset], seed=seed)
 
 
 def shipped(model: str | None = None, dataset: str | None = None) -> list[Recipe]:
