@@ -305,6 +305,35 @@ def test_distill_draws_its_students_live_and_answers(page, server):
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
 
 
+def test_a_recipe_is_put_together_swapped_trained_and_shared(page, browser: Browser, server):
+    goto(page, f"{server.url}/recipes?data=Digits+8×8")
+    measured(page)
+    assert len(points(page, "steps", "bytes")[0]) == 3, "the dense network and two steps"
+    sparsity = page.get_by_role("spinbutton", name="Sparsity, %")
+    sparsity.fill("95")
+    sparsity.press("Enter")
+    expect(page).to_have_url(re.compile("sparsity%3D0.95"), timeout=20_000)
+    page.get_by_role("button", name="Move step 1 down").click()
+    expect(page).to_have_url(re.compile("recipe=codebook_quantization~magnitude"), timeout=20_000)
+    page.get_by_role("button", name="Prune first").click()
+    expect(page).to_have_url(re.compile("recipe=magnitude_pruning.*~codebook"), timeout=20_000)
+    page.go_back()
+    expect(page).to_have_url(re.compile("recipe=codebook_quantization~magnitude"))
+    page.get_by_role("button", name="Swap").click()
+    expect(page).to_have_url(re.compile("recipe=magnitude_pruning.*~codebook"), timeout=20_000)
+    page.get_by_role("button", name="Add", exact=True).click()
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("3 steps, train it to know", timeout=20_000)
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(title).to_contain_text("3 steps, ", timeout=20_000)
+    expect(title).to_contain_text("smaller", timeout=90_000)
+    accuracy, size = measured(page), card(page, "File size").inner_text()
+    other = browser.new_context().new_page()
+    goto(other, page.url)
+    assert (measured(other), card(other, "File size").inner_text()) == (accuracy, size)
+    other.context.close()
+
+
 def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     goto(page, f"{server.url}/?data=Fashion-MNIST&prune=80&levels=16")
     measured(page)
@@ -369,6 +398,23 @@ def test_a_finished_run_survives_the_death_of_the_server(page, tmp_path):
         lab.process.wait(20)
 
 
+def test_a_layer_gets_settings_of_its_own_that_the_link_carries(page, browser: Browser, server):
+    goto(page, f"{server.url}/layers?data=Digits+8×8&prune=60&levels=8")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("forgives least", timeout=60_000)
+    press(page, "Own prune ratio for fc2", "ArrowLeft", 10)
+    page.get_by_role("button", name="Use for fc2").click()
+    page.wait_for_url(re.compile("prune_layers=fc2%3D0.5"))
+    page.get_by_role("link", name="Compress").click()
+    expect(page.get_by_text("Settings of their own: fc2")).to_be_visible(timeout=30_000)
+    measured(page)
+    here = card(page, "File size").inner_text()
+    other = browser.new_context().new_page()
+    goto(other, page.url)
+    measured(other)
+    assert card(other, "File size").inner_text() == here
+    other.context.close()
+
+
 SIZES = {"laptop": (1280, 800), "phone": (390, 844), "projector": (1920, 1080)}
 
 
@@ -400,7 +446,10 @@ def test_pages_look_finished(browser: Browser, server, scheme, size):
     SHOTS.mkdir(exist_ok=True)
     for name, address in {
         "compress": "",
+        "layers": "layers?network=Net",
+        "layers-vit": "layers?network=ViT+mini&data=Digits+8×8&tried=levels",
         "distill": "distill?size=10&epochs=2",
+        "recipes": "recipes?recipe=magnitude_pruning~codebook_quantization~activation_quantization",
         "tradeoff": "tradeoff",
     }.items():
         goto(page, f"{server.url}/{address}")

@@ -4,6 +4,7 @@ row each.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 import re
@@ -24,7 +25,7 @@ from compression.pruning import MagnitudePruning
 from compression.quantization import CodebookQuantization
 from compression.recipe import Recipe, Step, one_of, parse_steps, steps, steps_text
 
-from . import controls
+from . import controls, frame
 
 PLAIN: tuple[Step, ...] = (MagnitudePruning(sparsity=0.9), CodebookQuantization(levels=16))
 PARAMETER, EMPTY = "recipe", "dense"  # of the address; the word for no steps
@@ -35,6 +36,12 @@ COLOURS = dict(dense="gray", pruned="orange", quantized="blue", distilled="green
 TITLES = {"n_m_pruning": "N:M pruning", "distill": "Student", "fine_tune": "Fine-tuning"}
 ALWAYS = {"epochs", "n", "m"}  # knobs beside the first that are worth a place in the row
 FILE_BYTES = 64_000
+ICONS = {  # lines in a square of 16: a picture can have a name for those who don't see it
+    "up": "M8 13.5V3M3.5 7.5 8 3l4.5 4.5",
+    "down": "M8 2.5V13M3.5 8.5 8 13l4.5-4.5",
+    "remove": "M3.5 3.5l9 9M12.5 3.5l-9 9",
+    "more": "M2 4h6M12 4h2M10 2v4M2 12h2M8 12h6M6 10v4",
+}
 
 
 class Row(NamedTuple):
@@ -356,32 +363,38 @@ def _row(made: Bench, i: int, row: Row) -> None:
             with st.container(width=98):
                 _knob(row, f)
         with st.container(horizontal=True, gap="xsmall", width="content", wrap=False):
-            with st.popover(
-                "", icon=":material/tune:", type="tertiary", help=f"More of step {i + 1}"
-            ):
-                st.caption(
-                    about(kind) + (f" {kind.reference}." if kind.reference else ""),
-                )
+            more = _picture("more", f"More of step {i + 1}")
+            with st.popover(more, type="tertiary", help=f"What step {i + 1} does, and its knobs"):
+                st.caption(about(kind) + (f" {kind.reference}." if kind.reference else ""))
                 for f in rest:
                     _knob(row, f)
-            _icon("arrow_upward", f"Move step {i + 1} up", "up", row, move, -1, i == 0)
             last = i == len(made.rows) - 1
-            _icon("arrow_downward", f"Move step {i + 1} down", "down", row, move, 1, last)
-            _icon("close", f"Remove step {i + 1}", "remove", row, remove)
+            _icon("up", f"Move step {i + 1} up", row, move, -1, i == 0)
+            _icon("down", f"Move step {i + 1} down", row, move, 1, last)
+            _icon("remove", f"Remove step {i + 1}", row, remove)
 
 
-def _icon(icon: str, help: str, key: str, row: Row, do: Any, *more: Any) -> None:
-    by, disabled = more or (None, False)
+def _icon(icon: str, words: str, row: Row, do: Any, by: int = 0, disabled: bool = False) -> None:
     st.button(
-        "",
-        icon=f":material/{icon}:",
+        _picture(icon, words, disabled),
         type="tertiary",
-        key=f"{key}-{row.id}",
-        help=help,
+        key=f"{icon}-{row.id}",
+        help=words,
         on_click=do,
-        args=(row.id,) if by is None else (row.id, by),
+        args=(row.id, by) if by else (row.id,),
         disabled=disabled,
     )
+
+
+def _picture(icon: str, words: str, faint: bool = False) -> str:
+    """An icon in Markdown that screen readers read as these words."""
+    p = frame.colours()
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" fill="none" stroke='
+        f'"{p.axis if faint else p.text}" stroke-width="1.6" stroke-linecap="round"'
+        f' stroke-linejoin="round"><path d="{ICONS[icon]}"/></svg>'
+    )
+    return f"![{words}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
 def _key(id: int, knob: str) -> str:
