@@ -82,6 +82,7 @@ def output_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+@lru_cache(maxsize=64)
 def attention_macs_of(a: Architecture) -> int:
     """Multiply-adds for one image that are not with a weight: those between tokens."""
     shapes = output_shapes(a)

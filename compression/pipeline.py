@@ -20,7 +20,7 @@ from . import checkpoint as checkpoints
 from . import storage
 from .checkpoint import Checkpoint
 from .compressed import CompressedModel, compress, decompress
-from .cost import count, framework_bytes, framework_file, zip_size
+from .cost import count, framework_bytes, framework_file, sizes_of, zip_size
 from .data import Dataset, load
 from .errors import Cancelled, NotOffered, StoreError
 from .evaluation import Seen, accuracy, change, predict, seen
@@ -28,8 +28,7 @@ from .models import (
     Chain,
     architecture_for,
     build,
-    empty,
-    prunable_layers,
+    layer_names,
     same_weights,
     twin,
 )
@@ -323,6 +322,7 @@ def cost_of(
 ) -> Cost:
     """The cost of a network whose file has this length and these parts."""
     last = (Stage(made.last.label(), made.last.family, size),) if made.last else ()
+    sizes = sizes_of(model.architecture)
     nonzero = {t.name: t.nonzero for t in made.compressed.tensors}
     return Cost(
         bytes=size,
@@ -334,8 +334,8 @@ def cost_of(
         parts=parts,
         stages=made.stages + last,
         layers=tuple(
-            Layer(name, layer.weight.numel(), nonzero[f"{name}.weight"])
-            for name, layer in prunable_layers(empty(model.architecture))
+            Layer(name, sizes[f"{name}.weight"], nonzero[f"{name}.weight"])
+            for name in layer_names(model.architecture)
         ),
         hidden=model.architecture.hidden,
     )
