@@ -35,7 +35,7 @@ TRAINING: dict[tuple[str, str], tuple[Train, ...]] = {
         Train(epochs=16, augment="shift_flip", learning_rate=0.004, weight_decay=0.05),
     ),
     ("vit_mini", "digits"): (Train(epochs=60, batch=32),),
-    ("vit_mini", "mnist"): (Train(epochs=16, augment="shift", weight_decay=0.05),),
+    ("vit_mini", "mnist"): (Train(epochs=8, augment="shift", weight_decay=0.05),),
     ("vit_mini", "fashion_mnist"): (Train(epochs=30, augment="shift_flip", weight_decay=0.05),),
 }
 

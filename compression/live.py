@@ -60,7 +60,8 @@ class _Base:
     """The stored network that settings start from, on one split.
 
     inputs: (N, *shape); prior: of that network's margins; dense_answers, baseline: of the dense
-    network that results are compared with; scored: settings scored in full, with margins (N,).
+    network that results are compared with; scored: settings scored in full, with margins (N,);
+    beside: what is known near some of them, by their digests.
     """
 
     split: Split
@@ -70,6 +71,7 @@ class _Base:
     dense_answers: np.ndarray | None
     baseline: Baseline
     scored: deque[tuple[Recipe, np.ndarray]] = field(default_factory=lambda: deque(maxlen=64))
+    beside: LRUCache[str, Prior] = field(default_factory=lambda: LRUCache(8))
 
     def prior_of(self, recipe: Recipe) -> Prior:
         """What is known of a setting before one looks: best from a near one, scored in full."""
@@ -80,16 +82,21 @@ class _Base:
             if its_words == words:
                 apart = sum(abs(x - y) for x, y in zip(here, there, strict=True))
                 if apart <= least:
-                    least, nearest = apart, found
-        return self.prior if nearest is None else self.prior.beside(nearest)
+                    least, nearest = apart, (other.digest, found)
+        if nearest is None:
+            return self.prior
+        digest, found = nearest
+        if digest not in self.beside:
+            self.beside[digest] = self.prior.beside(found)
+        return self.beside[digest]
 
 
 @dataclass
 class _Look:
     """One setting while it is looked at.
 
-    forward: its network; margins, answers, losses: (N,), of the images seen; pace: seconds per
-    image; score: once all are seen, when forward, estimator and margins are not needed any more.
+    forward: its network; margins, losses, answers: (N,), of the images seen; pace: seconds per
+    image; score, loss: once all are seen, when of the others only the answers are needed still.
     """
 
     ask: Ask
@@ -98,10 +105,11 @@ class _Look:
     forward: Forward | None
     estimator: Estimator | None
     margins: np.ndarray | None
+    losses: np.ndarray | None
     answers: np.ndarray
-    losses: np.ndarray
     pace: float = 0.0
     score: Accuracy | None = None
+    loss: float = math.nan
 
     @property
     def seen(self) -> int:
@@ -113,20 +121,16 @@ class _Look:
             m, n = self.score.metric, self.score.total
             exact = Estimate(m.value, m.value, m.value, n, n)
             return Preview(*known, exact, m, self.loss, self.score)
-        assert self.estimator is not None
+        assert self.estimator is not None and self.losses is not None
         e = self.estimator.estimate()
         low, high = (wilson(round(share * e.total), e.total) for share in (e.low, e.high))
         loss = self.estimator.mean(self.losses)
         return Preview(*known, e, Metric(e.value, low.low, high.high), loss)
 
-    @property
-    def loss(self) -> float:
-        """Mean cross-entropy, once all images are seen."""
-        return float(self.losses.mean())
-
     def see_more(self) -> None:
         """One batch: the next of the schedule, or as many images as a moment allows."""
-        assert self.forward and self.estimator and self.margins is not None
+        assert self.forward and self.estimator
+        assert self.margins is not None and self.losses is not None
         start, seen, total = time.perf_counter(), self.seen, len(self.answers)
         n = next((planned for planned in SCHEDULE if planned > seen), total) - seen
         if seen >= FIRST_SHOWN:
@@ -142,11 +146,12 @@ class _Look:
         self.pace = (time.perf_counter() - start) / len(chosen)
         if self.seen == total:
             own = self.ask.recipe == self.ask.recipe.dense
+            self.loss = float(self.losses.mean())
             self.score = accuracy(
                 self.answers, self.base.split, None if own else self.base.dense_answers, self.loss
             )
             self.base.scored.append((self.ask.recipe, self.margins))
-            self.forward = self.estimator = self.margins = None
+            self.forward = self.estimator = self.margins = self.losses = None
 
 
 class Live:
@@ -197,7 +202,7 @@ class Live:
             cost = cost_of(made.model, made, *storage.measure(made.compressed), zip_bytes=None)
         seed, n = int(ask.recipe.digest[:8], 16), len(base.split)
         estimator = Estimator(base.prior_of(ask.recipe), seed)
-        empty = np.empty(n, np.float32), np.empty(n, np.uint8), np.empty(n, np.float32)
+        empty = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
         return _Look(ask, base, cost, forward, estimator, *empty)
 
     def _base(self, ask: Ask) -> _Base:

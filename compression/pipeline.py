@@ -54,6 +54,7 @@ class Progress:
 
 
 Listen = Callable[[Progress], None]
+MOST_FACTS = 128  # of one network: a few for each layer
 
 
 class Memory:
@@ -65,7 +66,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.networks: LRUCache[str, Checkpoint] = LRUCache(8)
-        self.facts: LRUCache[str, dict[str, Any]] = LRUCache(4)
+        self.facts: LRUCache[str, LRUCache[str, Any]] = LRUCache(4)
         self.sizes: LRUCache[str, int] = LRUCache(10_000)
 
     def network(self, recipe: Recipe, store: Store, share: bool) -> Checkpoint:
@@ -80,8 +81,8 @@ class Memory:
             found = self.networks[recipe.digest] = checkpoints.loads(stored)
         return replace(found, model=twin(found.model) if share else copy.deepcopy(found.model))
 
-    def about(self, recipe: Recipe) -> dict[str, Any]:
-        return self.facts.setdefault(recipe.digest, {})
+    def about(self, recipe: Recipe) -> LRUCache[str, Any]:
+        return self.facts.setdefault(recipe.digest, LRUCache(MOST_FACTS))
 
 
 def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -53,7 +53,7 @@ class Context:
     generator: torch.Generator
     report: Callable[[Report], None] = lambda report: None
     stopped: Callable[[], bool] = lambda: False
-    memory: dict[str, Any] | None = None
+    memory: MutableMapping[str, Any] | None = None
 
     def once(self, name: str, find: Callable[[], T]) -> T:
         """What `find()` gives, found once for this network. The name says all that it depends on
@@ -61,9 +61,10 @@ class Context:
         """
         if self.memory is None:
             return find()
-        if name not in self.memory:
-            self.memory[name] = find()
-        return self.memory[name]
+        if name in self.memory:
+            return self.memory[name]
+        self.memory[name] = found = find()
+        return found
 
 
 def hard_loss(logits: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:

@@ -4,10 +4,10 @@ for single layers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -136,7 +136,7 @@ def row(view: LayerView) -> dict[str, Any]:
         "Stay": 100 * view.nonzero / view.weights,
         "Levels": str(len(view.levels)) if view.levels else "all",
         "Bits each": view.bits,
-        "SQNR": None if np.isinf(view.sqnr_db) else view.sqnr_db,
+        "SQNR": None if math.isinf(view.sqnr_db) else view.sqnr_db,
         "File": view.bytes / 1000,
         "Forgives": [100 - max(0.0, v) for v, _ in lost.get(view.name, []) if v is not None],
         "Own": ", ".join(single.own_words(*own)),

@@ -176,7 +176,8 @@ def test_an_image_is_moved_by_at_most_two_pixels_in_every_direction(seed):
     moved = shifted(dots(2_000, 4, 3), "shift", torch.Generator().manual_seed(seed))
     assert moved.shape == (2_000, 1, 8, 8) and moved.dtype == torch.uint8
     assert (moved.flatten(1).sum(1) == 9).all(), "each image has its dot once"
-    assert places(moved) == {(r, c) for r in range(2, 7) for c in range(1, 6)} and SHIFTS["shift"] == 2
+    assert places(moved) == {(r, c) for r in range(2, 7) for c in range(1, 6)}
+    assert SHIFTS["shift"] == 2
 
 
 def test_half_of_the_images_are_mirrored(seed):
