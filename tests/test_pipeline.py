@@ -389,9 +389,10 @@ def test_bytes_that_are_no_file_are_refused():
 # baselines
 
 
-def test_a_baseline_is_one_training_of_the_whole_network():
-    for (model, dataset), step in TRAINING.items():
-        assert baseline(model, dataset) == Recipe(model, dataset, (step,))
+def test_a_baseline_is_nothing_but_training_of_the_whole_network():
+    for (model, dataset), steps in TRAINING.items():
+        recipe = baseline(model, dataset)
+        assert recipe == Recipe(model, dataset, steps) == recipe.dense and recipe.width == 1
     assert baseline("net", "mnist", seed=3).seed == 3
     assert shipped("net", "mnist") == [baseline("net", "mnist")]
     assert len(shipped()) == len(TRAINING) == 18
