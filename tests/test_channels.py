@@ -197,7 +197,7 @@ def test_units_whose_outgoing_weights_are_zero_are_not_missed(trained, model, se
 
 
 @pytest.mark.parametrize("model", list(NETWORKS))
-def test_a_unit_that_has_a_say_is_missed(trained, model):
+def test_units_that_have_a_say_are_missed(trained, model):
     network = trained(model, data_of(model)).eval()
     a = network.architecture
     data = load(data_of(model))
@@ -205,7 +205,8 @@ def test_a_unit_that_has_a_say_is_missed(trained, model):
     with torch.no_grad():
         expected = network(x)
         for place in can_go(a):
-            small = narrow(network, {place: torch.arange(1, a.hidden[place])}, attached=True)
+            rest = torch.arange(a.hidden[place] // 2, a.hidden[place])
+            small = narrow(network, {place: rest}, attached=True)
             assert (small.eval()(x) - expected).abs().max() > 1e-4, place
 
 
@@ -266,16 +267,20 @@ def test_channels_by_chance_depend_on_the_seed_alone(trained, digits):
     assert made(1) == made(1) != made(2)
 
 
-def test_channels_that_matter_keep_the_network_better_than_chance(trained, digits, context):
+@pytest.mark.parametrize("model", ["resnet20", "vit_mini"])
+def test_channels_that_matter_keep_the_network_better_than_chance(trained, digits, model):
     from compression.evaluation import predict
+    from compression.training import Context
 
-    truth = digits.validation.labels.numpy()
-    right = {}
-    for criterion in ("magnitude", "taylor", "random"):
-        step = f"channel_pruning:ratio=0.4,criterion={criterion}"
-        network = applied(trained(), context, step)
-        right[criterion] = (predict(network, digits, digits.validation) == truth).mean()
-    assert min(right["magnitude"], right["taylor"]) > right["random"]
+    def right(criterion: str, seed: int = 0) -> float:
+        context = Context(digits, torch.Generator().manual_seed(seed))
+        step = f"channel_pruning:ratio=0.3,criterion={criterion}"
+        found = predict(applied(trained(model), context, step), digits, digits.validation)
+        return (found == digits.validation.labels.numpy()).mean()
+
+    by_chance = sum(right("random", seed) for seed in range(4)) / 4
+    assert right("magnitude") > by_chance + 0.05
+    assert right("taylor") > by_chance + 0.05
 
 
 @pytest.mark.parametrize("model", list(NETWORKS))
