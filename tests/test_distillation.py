@@ -12,7 +12,7 @@ from compression.distillation import (
     first_k_rows,
     teacher_logits,
 )
-from compression.errors import InvalidInput
+from compression.errors import InvalidInput, NotOffered
 from compression.evaluation import predict
 from compression.models import Chain, architecture_for, build, prunable_layers
 
@@ -220,3 +220,62 @@ def test_the_teacher_answers_each_image_as_when_asked_alone(dense, context, digi
     with torch.no_grad():
         alone = dense(digits.to_input(digits.train.images[1_000:1_003]))
     assert torch.allclose(answers[1_000:1_003], alone, atol=1e-4)
+
+
+# depth
+
+
+@pytest.mark.parametrize(
+    "depth, hidden",
+    [
+        (1.0, (16, 32, 64, 16, 16, 16, 32, 32, 32, 64, 64, 64)),
+        (0.67, (16, 32, 64, 16, 16, 32, 32, 64, 64)),
+        (0.33, (16, 32, 64, 16, 32, 64)),
+        (0.1, (16, 32, 64, 16, 32, 64)),
+    ],
+)
+def test_a_shallower_student_has_a_share_of_the_blocks_of_each_stage(depth, hidden):
+    teacher = build(architecture_for("resnet20", "digits"), 1)
+    student = cut_student(teacher, 1.0, "first", 0, depth)
+    assert student.architecture.hidden == hidden
+    state = teacher.state_dict()
+    for name, tensor in student.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+    half = cut_student(teacher, 0.5, "largest", 0, depth)
+    assert half.architecture.hidden == tuple(n // 2 for n in hidden)
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_a_student_without_the_blocks_that_add_nothing_answers_like_its_teacher(
+    trained, digits, blocks
+):
+    teacher = trained("resnet20").eval()
+    for stage in (1, 2, 3):
+        for block in range(blocks + 1, 4):
+            norm = teacher.get_submodule(f"block{stage}_{block}.bn2")
+            torch.nn.init.zeros_(norm.weight)
+            torch.nn.init.zeros_(norm.bias)
+    student = cut_student(teacher, 1.0, "first", 0, blocks / 3).eval()
+    x = digits.to_input(digits.test.images[:50])
+    with torch.no_grad():
+        assert torch.equal(student(x), teacher(x))
+    assert len(student.architecture.hidden) == 3 + 3 * blocks
+
+
+def test_the_student_of_a_shallow_student_can_be_shallower_still():
+    teacher = build(architecture_for("resnet20", "digits"), 1)
+    two = cut_student(teacher, 1.0, "first", 0, 0.67)
+    assert len(cut_student(two, 1.0, "first", 0, 0.5).architecture.hidden) == 6
+
+
+def test_other_networks_have_no_stages_to_cut():
+    teacher = build(architecture_for("net", "digits"), 1)
+    with pytest.raises(NotOffered, match="net has no stages of blocks: its depth can't be chang"):
+        cut_student(teacher, 1.0, "first", 0, 0.5)
+
+
+def test_a_shallow_student_learns(trained, digits, context):
+    steps = "distill:width=1,depth=0.33,epochs=2,batch=32"
+    student = applied(trained("resnet20"), context, steps)
+    right = predict(student, digits, digits.validation) == digits.validation.labels.numpy()
+    assert right.mean() > 0.9

@@ -1,5 +1,7 @@
 """Quantization: the formulas by hand, the bounds, and the truth of others."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -19,9 +21,13 @@ from compression.quantization import (
     straight_through,
     uniform_grid,
 )
-from compression.recipe import kept
+from compression.recipe import kept, layer_values
 
 from .helpers import applied, nonzero, weights
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from onnxruntime.quantization import QuantType, quant_utils
 
 WEIGHTS = torch.linspace(-0.83, 0.61, 300).reshape(20, 15) ** 3
 
@@ -334,3 +340,38 @@ def test_an_empty_layer_gets_no_codebook_and_the_others_do(dense, context):
     applied(dense, context, "codebook_quantization:levels=16")
     assert [len(attachments(layer)) for _, layer in prunable_layers(dense)] == [1, 0, 1]
     assert not weights(dense)["fc2"].any()
+
+
+@pytest.mark.parametrize("shape", [(10, 300), (32, 16, 3, 3), (64, 1, 3, 3)])
+def test_255_levels_per_channel_are_the_int8_of_onnx_runtime(seed, shape):
+    W = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) ** 3
+    grid = uniform_grid(W, 255, "symmetric", "minmax", "channel")
+    ours = grid.integers(W).numpy()
+    for row, own, step in zip(W.numpy(), ours, grid.step.flatten().numpy(), strict=True):
+        zero, scale, whole = quant_utils.quantize_data(row, QuantType.QInt8.tensor_type, True)
+        assert zero == 0 and np.float32(scale) == step
+        assert np.array_equal(whole, own)
+
+
+# settings of single layers
+
+QUANTIZERS = ["uniform_quantization", "codebook_quantization"]
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+@pytest.mark.parametrize("own", ["conv1=0", "conv2=64;fc1=2", "conv1=0;conv2=0;fc1=0;fc2=0"])
+def test_a_layer_has_levels_of_its_own_and_0_leaves_it_as_it_is(trained, context, quantizer, own):
+    before = weights(trained("net"))
+    plain = weights(applied(trained("net"), context, f"{quantizer}:levels=16"))
+    network = applied(trained("net"), context, f"{quantizer}:levels=16,layers={own}")
+    after, values = weights(network), layer_values(own)
+    for name, layer in prunable_layers(network):
+        levels = values.get(name)
+        if levels is None:
+            assert torch.equal(after[name], plain[name]), "as if the others had none of their own"
+        elif levels == 0:
+            assert torch.equal(after[name], before[name]) and not attachments(layer)
+        else:
+            alone = applied(trained("net"), context, f"{quantizer}:levels={levels:g}")
+            assert torch.equal(after[name], weights(alone)[name])
+            assert len(after[name].unique()) == levels
