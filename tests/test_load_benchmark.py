@@ -180,7 +180,10 @@ def test_people_move_one_slider_at_a_time_and_back(seed):
 def test_links_name_what_the_lab_offers():
     networks = {entry.title: name for name, entry in NETWORKS.items()}
     data = {entry.title: name for name, entry in DATASETS.items()}
-    offered = {(n, d) for n in networks for d in data if not why_not(networks[n], data[d])}
+    assert set(load.NETWORKS) < set(networks) and set(load.DATA) < set(data)
+    offered = {
+        (n, d) for n in load.NETWORKS for d in load.DATA if not why_not(networks[n], data[d])
+    }
     assert set(load.PAIRS) == offered
 
 
