@@ -287,11 +287,11 @@ def build_up(
     """Apply the steps behind the longest stored prefix; store a checkpoint behind each step that
     trains.
     """
-    data = load(recipe.dataset)
     start = start_network(recipe, store, memory)
     model, history, stages = start.model, list(start.history), list(start.stages)
     first = len(start.recipe.steps)
     for i, step in enumerate(recipe.steps[first:], first):
+        data = load(recipe.dataset)  # not for a stored network: its data may not be here
         listener = _listener(recipe, first, i, data, history, listen)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000 + i)
         facts = memory.about(recipe.prefix(i))

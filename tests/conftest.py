@@ -1,6 +1,7 @@
 """What all tests share. Each test has a store of its own; the user's settings are not looked at."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -38,6 +39,14 @@ def _own_store(tmp_path, monkeypatch) -> Iterator[None]:
         monkeypatch.setenv("COMPRESSION_FILES", str(tmp_path / "files"))
     yield
     settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """Pages put themselves in place of `__main__` when a test runs them; new workers read it."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture
