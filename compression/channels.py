@@ -34,6 +34,8 @@ def unit_scores(group: Group, scores: Mapping[str, torch.Tensor]) -> torch.Tenso
 def too_late(before: tuple[Step, ...], what: str) -> str:
     """Why shapes can't change any more behind these steps, or an empty string."""
     for step in before:
+        if step.name == what == "low_rank":
+            return "low_rank can be done once: the layers are split already"
         if step.name == "activation_quantization":
             return (
                 f"{what} has to come before activation_quantization, whose ranges are those of"

@@ -98,7 +98,7 @@ def narrow(model: Chain, keep: Mapping[int, torch.Tensor], attached: bool) -> Ch
     hidden = tuple(len(keep[i]) if i in keep else n for i, n in enumerate(a.hidden))
     made = build(replace(a, hidden=hidden))
     chosen: dict[str, dict[int, torch.Tensor]] = {}
-    for group in groups(plain_shape(a)):
+    for group in groups(a):
         if group.place in keep:
             for layer, axis, block in group.members:
                 places = keep[group.place][:, None] * block + torch.arange(block)
@@ -119,11 +119,6 @@ def narrow(model: Chain, keep: Mapping[int, torch.Tensor], attached: bool) -> Ch
                 }
                 attach(new, type(attachment).from_state(state))
     return made.train(model.training)
-
-
-def plain_shape(a: Architecture) -> Architecture:
-    """The same network without the ranges of its activations, which change no tensor's shape."""
-    return replace(a, activation_bits=0)
 
 
 def _cut(tensor: torch.Tensor, places: Mapping[int, torch.Tensor]) -> torch.Tensor:

@@ -189,12 +189,11 @@ class FixedPointQuantization(Step):
 
 def int8_already(step: Step, before: tuple[Step, ...]) -> str:
     """Why no other levels can be set behind these steps, or an empty string."""
-    done = any(other.name == "activation_quantization" for other in before)
-    return (
-        f"{step.name} has to come before activation_quantization, whose weights are int8"
-        if done
-        else ""
-    )
+    if not any(other.name == "activation_quantization" for other in before):
+        return ""
+    if step.name == "activation_quantization":
+        return "activation_quantization can be done once: weights and inputs are int8 already"
+    return f"{step.name} has to come before activation_quantization, whose weights are int8"
 
 
 LEVELS = dict(low=2, high=256, grain=1)

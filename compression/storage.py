@@ -34,6 +34,7 @@ DATASET_IDS = {
 MOST_LISTED = 1 << 14  # numbers in the alphabet of a tensor, those that do not occur among them
 HEAD = len(MAGIC) + 1 + 4
 MOST_BITS = 8
+MORE = 0x80  # with the network's id: ranks and bits of activations follow the hidden units
 
 
 class _Writer:
@@ -117,9 +118,10 @@ def measure(compressed: CompressedModel) -> tuple[int, tuple[Part, ...]]:
 def _write_body(out: _Writer, compressed: CompressedModel) -> None:
     a = compressed.architecture
     out.parts["file", "header"] = HEAD
-    out.put("header", bytes([NETWORKS[a.network].id, DATASET_IDS[compressed.dataset]]))
-    numbers = (*a.shape, a.classes, len(a.hidden), *a.hidden, len(a.ranks), *a.ranks)
-    for value in (*numbers, a.activation_bits):
+    more = (len(a.ranks), *a.ranks, a.activation_bits) if a.ranks or a.activation_bits else ()
+    network = NETWORKS[a.network].id | (MORE if more else 0)
+    out.put("header", bytes([network, DATASET_IDS[compressed.dataset]]))
+    for value in (*a.shape, a.classes, len(a.hidden), *a.hidden, *more):
         out.varint("header", value)
     for tensor in compressed.tensors:
         _write_tensor(out, tensor)
@@ -163,6 +165,7 @@ def file_digest(data: bytes) -> str:
 
 def _read_header(reader: _Reader) -> tuple[Architecture, str]:
     network_id, dataset_id = reader.take(2)
+    more, network_id = bool(network_id & MORE), network_id & ~MORE
     network = _name({n.id: name for name, n in NETWORKS.items()}, network_id, "network")
     dataset = _name({i: name for name, i in DATASET_IDS.items()}, dataset_id, "data set")
     channels, height, width, classes, depth = (reader.varint() for _ in range(5))
@@ -182,9 +185,13 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
     if not all(1 <= n <= top for n, top in zip(hidden, most, strict=True)):
         raise FormatError(f"{network}: hidden units {hidden} do not lie between 1 and {most}")
     plain = Architecture(network, shape, classes, hidden)
+    if not more:
+        return plain, dataset
     ranks, bits = _read_ranks(reader, plain), reader.varint()
     if bits > MOST_BITS:
         raise FormatError(f"activations have at most {MOST_BITS} bits, {bits} in the file")
+    if not bits and not any(ranks):
+        raise FormatError("ranks or bits of activations are announced, but all are 0")
     return replace(plain, ranks=ranks, activation_bits=bits), dataset
 
 

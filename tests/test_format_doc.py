@@ -161,10 +161,8 @@ def test_the_frequencies_of_the_document_are_those_of_the_code():
     assert np.array_equal(FREQUENCIES[1:], [np.rint(2 ** ((b - 1) / 8)) for b in range(1, 256)])
 
 
-SMALLEST = bytes(
-    [1, 1, 1, 8, 8, 10, 2, 1, 1, 0, 0]
-)  # lenet_300_100 of digits with one unit in a layer
-HEADER = 8 + 12  # of the file of `net`, with three hidden layers
+SMALLEST = bytes([1, 1, 1, 8, 8, 10, 2, 1, 1])  # lenet_300_100 of digits with one unit in a layer
+HEADER = 8 + 10  # of the file of `net`, with three hidden layers
 
 
 @pytest.mark.parametrize(
