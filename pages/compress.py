@@ -4,7 +4,6 @@ measured at once.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import streamlit as st
@@ -122,35 +121,10 @@ def hero(dense: Result) -> figures.Hero:
 
 title.title(panels.headline(shown, found, split), width="content", anchor=False)
 with export.popover("Export", icon=":material/download:", type="tertiary", disabled=result is None):
-    name = f"{network}-{dataset}-{shown.digest}"
     st.caption(
         f"Run {shown.digest}: the file that was measured, and the recipe that makes it again."
     )
-    st.download_button(
-        "File (.nnz)",
-        lambda: engine.file(shown),
-        f"{name}.nnz",
-        on_click="ignore",
-        width="stretch",
-        icon=":material/deployed_code:",
-    )
-    st.download_button(
-        "Recipe (.json)",
-        lambda: shown.to_json(2),
-        f"{name}.json",
-        on_click="ignore",
-        width="stretch",
-        icon=":material/receipt_long:",
-    )
-    if result is not None:
-        st.download_button(
-            "Result (.json)",
-            json.dumps(result.to_dict(), indent=2),
-            f"{name}-result.json",
-            on_click="ignore",
-            width="stretch",
-            icon=":material/data_object:",
-        )
+    panels.exports(shown, found, engine)
 
 with card_row:
     if failure:

@@ -4,7 +4,6 @@ changes when two of them swap.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import streamlit as st
@@ -271,39 +270,8 @@ with right, st.container(gap="xsmall"):
             )
 
 with export.popover("Export", icon=":material/download:", type="tertiary"):
-    file = f"{network}-{dataset}-{recipe.digest}"
     st.caption("The recipe makes the file again, to the bit, wherever the lab runs.")
-    st.download_button(
-        "Recipe (.json)",
-        lambda: recipe.to_json(2),
-        f"{file}.json",
-        on_click="ignore",
-        width="stretch",
-        icon=":material/receipt_long:",
-        key="export-recipe",
-    )
-    st.download_button(
-        "File (.nnz)",
-        lambda: engine.file(recipe),
-        f"{file}.nnz",
-        on_click="ignore",
-        width="stretch",
-        icon=":material/deployed_code:",
-        key="export-file",
-        disabled=not isinstance(result, Result),
-        help=None if isinstance(result, Result) else "Once it is measured.",
-    )
-    st.download_button(
-        "Result (.json)",
-        json.dumps(result.to_dict(), indent=2) if isinstance(result, Result) else "",
-        f"{file}-result.json",
-        on_click="ignore",
-        width="stretch",
-        icon=":material/data_object:",
-        key="export-result",
-        disabled=not isinstance(result, Result),
-        help=None if isinstance(result, Result) else "Once it is measured.",
-    )
+    panels.exports(recipe, result, engine)
 
 
 def watch() -> None:

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from hypothesis import settings as hypothesis_settings
+from streamlit.testing.v1 import AppTest
 
 from compression import checkpoint, data
 from compression.baselines import baseline
 from compression.data import Dataset
 from compression.models import Chain
-from compression.settings import settings
+from compression.settings import ROOT, settings
 from compression.store import Store, ZooEntry, read_zoo
 from compression.training import Context
+from pages.parts import cached
 
 hypothesis_settings.register_profile(
     "tests", deadline=None, derandomize=True, database=None, max_examples=60
@@ -92,3 +94,33 @@ def dense(trained) -> Chain:
 @pytest.fixture
 def context(digits, seed) -> Context:
     return Context(digits, torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def open_page(tmp_path, monkeypatch) -> Iterator[Callable[..., AppTest]]:
+    """Opens a page with these query parameters, in a fresh store; digits unless told otherwise."""
+    monkeypatch.setenv("COMPRESSION_ENGINE", "inline")
+    monkeypatch.setenv("COMPRESSION_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
+    monkeypatch.setenv("COMPRESSION_FILES", str(tmp_path / "files"))
+    monkeypatch.setattr("compression.store.SHELF_SECONDS", -1)  # what is new is seen at once
+
+    def forget() -> None:
+        settings.cache_clear()
+        cached.engine.cache_clear()
+        cached._shelf.clear()
+        cached.change.clear()
+        cached.layers.clear()
+
+    def opened(page: str = "compress", **query: str) -> AppTest:
+        at = AppTest.from_file(ROOT / "app.py", default_timeout=120)
+        for key, value in {"data": "digits", **query}.items():
+            at.query_params[key] = value
+        if page != "compress":
+            at.switch_page(f"pages/{page}.py")
+        at.run()
+        assert not at.exception, [e.value for e in at.exception]
+        return at
+
+    forget()
+    yield opened
+    forget()

@@ -7,8 +7,6 @@ from compression.layers import layer_views
 from compression.recipe import layer_values
 from pages.parts import cached, controls, single
 
-from .test_pages import Open, open_page  # noqa: F401
-
 QUICK = dict(prune="60", levels="8")
 
 
@@ -24,7 +22,7 @@ def few(monkeypatch):
 
 
 @pytest.mark.parametrize("network", ["lenet_300_100", "net", "vit_mini"])
-def test_the_page_shows_every_layer_of_the_recipe(open_page, few, network):  # noqa: F811
+def test_the_page_shows_every_layer_of_the_recipe(open_page, few, network):
     at = open_page("layers", network=network, **QUICK)
     recipe = controls.Setting(
         network, "digits", 0.6, "magnitude", 8, "codebook", 1.0, "first", 0, 3, 2.0, 0.9, 0
@@ -39,7 +37,7 @@ def test_the_page_shows_every_layer_of_the_recipe(open_page, few, network):  # n
     assert len(at.get("plotly_chart")) == 3
 
 
-def test_a_layer_gets_its_own_settings_and_loses_them_again(open_page, few):  # noqa: F811
+def test_a_layer_gets_its_own_settings_and_loses_them_again(open_page, few):
     at = open_page("layers", **QUICK)
     before = shown(at)
     at.slider(key="own-fc2").set_value(30).run()
@@ -56,7 +54,7 @@ def test_a_layer_gets_its_own_settings_and_loses_them_again(open_page, few):  # 
     assert list(shown(at)["Stay"]) == list(before["Stay"])
 
 
-def test_a_link_carries_the_settings_of_single_layers_to_compress(open_page, few):  # noqa: F811
+def test_a_link_carries_the_settings_of_single_layers_to_compress(open_page, few):
     at = open_page(**QUICK, prune_layers="fc1=0.9", levels_layers="fc2=4")
     recipe = next(r for r in cached.runs("digits") if r.recipe.family != "dense").recipe
     assert [s.layers for s in recipe.steps[1:]] == ["fc1=0.9", "fc2=4"]
@@ -73,14 +71,14 @@ def test_a_link_carries_the_settings_of_single_layers_to_compress(open_page, few
         ("<b>", "layer"),
     ],
 )
-def test_settings_that_can_not_be_meant_are_left_out_and_said(open_page, few, text, words):  # noqa: F811
+def test_settings_that_can_not_be_meant_are_left_out_and_said(open_page, few, text, words):
     at = open_page("layers", **QUICK, prune_layers=text)
     assert any("Left out" in c.value and words in c.value for c in at.caption)
     plain = open_page("layers", **QUICK)
     assert list(shown(at)["Stay"]) == list(shown(plain)["Stay"])
 
 
-def test_other_layers_are_touched_instead_and_levels_instead_of_pruning(open_page, few):  # noqa: F811
+def test_other_layers_are_touched_instead_and_levels_instead_of_pruning(open_page, few):
     at = open_page("layers", **QUICK)
     alone = [list(c) for c in shown(at)["Forgives"]]
     others = open_page("layers", **QUICK, alone=single.OTHERS)
@@ -89,7 +87,7 @@ def test_other_layers_are_touched_instead_and_levels_instead_of_pruning(open_pag
     assert [list(c) for c in shown(levels)["Forgives"]] != alone
 
 
-def test_a_suggestion_keeps_the_budget_and_is_measured(open_page, few):  # noqa: F811
+def test_a_suggestion_keeps_the_budget_and_is_measured(open_page, few):
     at = open_page("layers", prune="90", levels="8", prune_by="layerwise")
     at.number_input(key="budget").set_value(9.0).run()
     at.button(key="suggest").click().run()
@@ -101,14 +99,14 @@ def test_a_suggestion_keeps_the_budget_and_is_measured(open_page, few):  # noqa:
     assert shown(at)["File"].sum() < 9.0 * 1.05
 
 
-def test_a_budget_that_is_too_small_is_answered_with_the_smallest(open_page, few):  # noqa: F811
+def test_a_budget_that_is_too_small_is_answered_with_the_smallest(open_page, few):
     at = open_page("layers", prune="90", levels="8")
     at.number_input(key="budget").set_value(0.2).run()
     at.button(key="suggest").click().run()
     assert any("smallest that is possible" in c.value for c in at.caption)
 
 
-def test_fixed_point_has_no_levels_of_single_layers(open_page, few):  # noqa: F811
+def test_fixed_point_has_no_levels_of_single_layers(open_page, few):
     at = open_page("layers", prune="0", levels="32", levels_by="fixed", tried="levels")
     assert not at.exception
     assert any("one Q for all layers" in c.value for c in at.caption)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,39 +12,10 @@ from compression import figures
 from compression.baselines import baseline
 from compression.jobs import Ask
 from compression.recipe import parse_step
-from compression.settings import ROOT, settings
+from compression.settings import ROOT
 from pages.parts import cached, controls
 
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture
-def open_page(tmp_path, monkeypatch) -> Iterator[Open]:
-    """Opens a page with these query parameters, in a fresh store; digits unless told otherwise."""
-    monkeypatch.setenv("COMPRESSION_ENGINE", "inline")
-    monkeypatch.setenv("COMPRESSION_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
-    monkeypatch.setenv("COMPRESSION_FILES", str(tmp_path / "files"))
-    monkeypatch.setattr("compression.store.SHELF_SECONDS", -1)  # what is new is seen at once
-
-    def forget() -> None:
-        settings.cache_clear()
-        cached.engine.cache_clear()
-        cached._shelf.clear()
-        cached.change.clear()
-
-    def opened(page: str = "compress", **query: str) -> AppTest:
-        at = AppTest.from_file(ROOT / "app.py", default_timeout=120)
-        for key, value in {"data": "digits", **query}.items():
-            at.query_params[key] = value
-        if page != "compress":
-            at.switch_page(f"pages/{page}.py")
-        at.run()
-        assert not at.exception, [e.value for e in at.exception]
-        return at
-
-    forget()
-    yield opened
-    forget()
 
 
 def cards(at: AppTest) -> dict[str, str]:

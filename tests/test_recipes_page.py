@@ -1,7 +1,7 @@
 """The Recipes page under AppTest, with the inline engine; and the short form of steps in a link."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 
 import plotly.graph_objects as go
@@ -15,7 +15,6 @@ from compression.baselines import baseline
 from compression.errors import InvalidInput
 from compression.presets import PRESETS
 from compression.recipe import Recipe, Step, parse_steps, steps, steps_text
-from compression.settings import ROOT, settings
 from pages.parts import cached
 
 from .helpers import made_result
@@ -26,31 +25,9 @@ NETWORKS = ["lenet_300_100", "net", "resnet20", "mobilenet_mini", "vit_mini"]
 
 
 @pytest.fixture
-def open_page(tmp_path, monkeypatch) -> Iterator[Open]:
-    """Opens the page with these query parameters, in a fresh store; digits by default."""
-    monkeypatch.setenv("COMPRESSION_ENGINE", "inline")
-    monkeypatch.setenv("COMPRESSION_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
-    monkeypatch.setenv("COMPRESSION_FILES", str(tmp_path / "files"))
-    monkeypatch.setattr("compression.store.SHELF_SECONDS", -1)
-
-    def forget() -> None:
-        settings.cache_clear()
-        cached.engine.cache_clear()
-        cached._shelf.clear()
-        cached.change.clear()
-
-    def opened(page: str = "recipes", **query: str) -> AppTest:
-        at = AppTest.from_file(ROOT / "app.py", default_timeout=120)
-        for key, value in {"data": "digits", **query}.items():
-            at.query_params[key] = value
-        at.switch_page(f"pages/{page}.py")
-        at.run()
-        assert not at.exception, [e.value for e in at.exception]
-        return at
-
-    forget()
-    yield opened
-    forget()
+def open_page(open_page) -> Open:
+    """Opens the Recipes page unless told otherwise."""
+    return lambda page="recipes", **query: open_page(page, **query)
 
 
 def steps_of(at: AppTest) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from compression.advice import Advice
 from compression.channels import ChannelPruning
 from compression.data import DATASETS
 from compression.distillation import Distill
+from compression.jobs import Engine
 from compression.low_rank import LowRank
 from compression.models import NETWORKS, architecture_for
 from compression.pruning import (
@@ -247,4 +249,28 @@ def remedies(found: Sequence[Advice], mend: Callable[[Recipe], None]) -> None:
             type="tertiary",
             on_click=mend,
             args=[one.recipe],
+        )
+
+
+def exports(recipe: Recipe, found: Result | Preview | None, engine: Engine) -> None:
+    """Buttons that take a recipe away: itself, and once it is measured its file and its result."""
+    name = f"{recipe.model}-{recipe.dataset}-{recipe.digest}"
+    measured = isinstance(found, Result)
+    result = json.dumps(found.to_dict(), indent=2) if isinstance(found, Result) else ""
+    for label, kind, data, ending, icon in (
+        ("Recipe (.json)", "recipe", lambda: recipe.to_json(2), ".json", "receipt_long"),
+        ("File (.nnz)", "file", lambda: engine.file(recipe), ".nnz", "deployed_code"),
+        ("Result (.json)", "result", result, "-result.json", "data_object"),
+    ):
+        there = measured or kind == "recipe"
+        st.download_button(
+            label,
+            data,
+            name + ending,
+            on_click="ignore",
+            width="stretch",
+            icon=f":material/{icon}:",
+            key=f"export-{kind}",
+            disabled=not there,
+            help=None if there else "Once it is measured.",
         )
