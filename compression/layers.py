@@ -26,8 +26,8 @@ FILTERS = 24  # pictures of the first layer's filters at most
 class LayerView:
     """One layer. shape: of its weight; bytes: in the file; sqnr_db: power of the weights by power
     of what changed, infinite where nothing did; threshold: size of the smallest weight that stays,
-    of those that a mask was chosen from, None without one; levels: the values that non-zero weights
-    take, none where they are too many.
+    None where weights were not pruned by their size; levels: the values that non-zero weights take,
+    none where they are too many.
 
     edges: (BINS + 1,); before, after: int (BINS,), how many weights of these values there are
     without masks and levels, and how many of those stay; mask: float (rows, columns), the share of
@@ -80,7 +80,6 @@ def _view(name: str, layer: nn.Linear | nn.Conv2d, size: int, model: Chain) -> L
     largest = float(np.abs(before).max()) or 1.0
     edges = np.linspace(-largest, largest, BINS + 1)
     stays = after != 0
-    masked = any(isinstance(a, Pruned) for a in attachments(layer))
     values = np.unique(after[stays])
     power, noise = float((before**2).sum()), float(((before - after) ** 2).sum())
     return LayerView(
@@ -89,7 +88,9 @@ def _view(name: str, layer: nn.Linear | nn.Conv2d, size: int, model: Chain) -> L
         int(stays.sum()),
         size,
         10 * math.log10(power / noise) if noise and power else math.inf,
-        float(np.abs(before[stays]).min()) if masked and stays.any() else None,
+        _threshold(before, stays)
+        if any(isinstance(a, Pruned) for a in attachments(layer))
+        else None,
         tuple(map(float, values)) if len(values) <= MOST_LEVELS else (),
         edges,
         np.histogram(before, edges)[0],
@@ -98,6 +99,13 @@ def _view(name: str, layer: nn.Linear | nn.Conv2d, size: int, model: Chain) -> L
         _pictures(before, layer, model),
         _pictures(after, layer, model),
     )
+
+
+def _threshold(weights: np.ndarray, stays: np.ndarray) -> float | None:
+    """The size that parts what stays from what goes; None where another rule than size did."""
+    least = np.abs(weights[stays]).min(initial=np.inf)
+    parts = np.isfinite(least) and np.abs(weights[~stays]).max(initial=0.0) <= least
+    return float(least) if parts else None
 
 
 def _shares(stays: np.ndarray) -> np.ndarray:

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from compression.baselines import baseline
 from compression.distillation import cut_student
 from compression.hints import Hints, attention_map, maps_of, similarity
 from compression.models import NETWORKS, architecture_for, build, prunable_layers, why_not
+from compression.pipeline import run
+from compression.recipe import parse_step
 
 from .helpers import applied, bits_of
 
@@ -169,3 +172,12 @@ def test_a_student_learns_with_hints_and_without_its_teachers_answers(
     assert bits_of(student) != bits_of(plain)
     assert not any(m._forward_hooks for m in student.modules() if isinstance(m, nn.Module))
     assert len(list(prunable_layers(student))) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("model", WITH_PICTURES)
+def test_a_run_of_two_epochs_scores_its_student_between_them(store, model, kind):
+    """What scores the student between two epochs must not be heard by the hint."""
+    steps = parse_step(f"distill:width=0.3,epochs=2,hint={kind}")
+    result = run(baseline(model, "digits").then(steps), store, split="validation", keep=False)
+    assert [e.epoch for e in result.history if e.step == 1] == [1, 2]

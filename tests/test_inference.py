@@ -98,3 +98,13 @@ def test_batches_keep_the_largest_activation_in_the_cache():
     sizes = {m: batch_of(architecture_for(m, "mnist")) for m in ("lenet_300_100", "lenet5", "net")}
     assert sizes == {"lenet_300_100": 250, "lenet5": 108, "net": 49}
     assert build(architecture_for("net", "mnist"))(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_who_listens_to_a_layer_does_not_hear_a_forward(trained):
+    network, heard = trained("net"), []
+    network.relu1.register_forward_hook(lambda *_: heard.append("after"))
+    network.relu1.register_forward_pre_hook(lambda *_: heard.append("before"))
+    Forward(network)(images(network, 20))
+    assert not heard
+    network(images(network, 20))
+    assert heard == ["before", "after"]

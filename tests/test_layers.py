@@ -45,6 +45,8 @@ def test_the_threshold_parts_what_stays_from_what_goes(store):
     assert all(t is not None and t > 0 for t in thresholds)
     assert max(thresholds) / min(thresholds) < 1.5, "one threshold for all layers"
     assert all(v.threshold is None for v in views(store))
+    for other in ("random_pruning:sparsity=0.5", "taylor_pruning:sparsity=0.5"):
+        assert all(v.threshold is None for v in views(store, other)), "it was not the size"
 
 
 def test_an_untouched_network_has_no_noise_and_too_many_levels_to_list(store):
