@@ -181,14 +181,20 @@ def test_each_slider_moves_by_keyboard_and_cards_plot_and_address_follow(
     assert points(page, "hero", "this setting") != point
 
 
-def wait_for_curve(page: Page, name: str) -> None:
-    """Until all 21 points of a curve are there."""
+def wait_for_points(page: Page, key: str, name: str, count: int) -> None:
+    """Until a trace has so many points."""
     page.wait_for_function(
-        """name => { const d = document.querySelector('.st-key-curve .js-plotly-plot');
-                     return d?._fullData?.find(t => t.name === name)?.x?.length === 21 }""",
-        arg=name,
+        """([key, name, count]) =>
+            [...document.querySelectorAll(`.st-key-${key} .js-plotly-plot`)].some(
+                d => d._fullData?.find(t => t.name === name)?.x?.length === count)""",
+        arg=[key, name, count],
         timeout=90_000,
     )
+
+
+def wait_for_curve(page: Page, name: str) -> None:
+    """Until all 21 points of a curve are there."""
+    wait_for_points(page, "curve", name, 21)
 
 
 def test_the_curve_and_its_reference_fill_in_while_one_looks(page, server):
@@ -293,12 +299,8 @@ def test_distill_draws_its_students_live_and_answers(page, server):
     goto(page, f"{server.url}/distill?size=10&epochs=2")
     page.get_by_role("button", name="Train 2 students").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("teacher", timeout=60_000)
-    page.wait_for_function(
-        """() => { const d = document.querySelector('.st-key-students .js-plotly-plot');
-                   return ['with teacher', 'without teacher'].every(
-                       n => d?._fullData?.find(t => t.name === n)?.x?.length === 2) }""",
-        timeout=90_000,
-    )
+    for name in ("with teacher", "without teacher"):
+        wait_for_points(page, "students", name, 2)
     expect(page.get_by_role("heading", level=1)).to_contain_text(
         re.compile("better|worse|no measurable")
     )
@@ -308,7 +310,7 @@ def test_distill_draws_its_students_live_and_answers(page, server):
 def test_a_recipe_is_put_together_swapped_trained_and_shared(page, browser: Browser, server):
     goto(page, f"{server.url}/recipes?data=Digits+8×8")
     measured(page)
-    assert len(points(page, "steps", "bytes")[0]) == 3, "the dense network and two steps"
+    wait_for_points(page, "steps", "bytes", 3)  # the dense network and two steps
     sparsity = page.get_by_role("spinbutton", name="Sparsity, %")
     sparsity.fill("95")
     sparsity.press("Enter")
