@@ -6,6 +6,7 @@ Everything is addressed by a recipe's digest, written atomically, and checked wh
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
@@ -26,7 +27,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from .errors import CompressionError, StoreError
+from .errors import CompressionError, InvalidInput, StoreError
+from .labels import NOTHING, Label
 from .result import Result
 from .settings import ROOT, settings
 
@@ -56,6 +58,17 @@ _files = sa.Table(
     _tables,
     sa.Column("name", sa.String(40), primary_key=True),
     sa.Column("checksum", sa.String(32)),
+)
+_labels = sa.Table(
+    "labels",
+    _tables,
+    sa.Column("digest", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(60)),
+    sa.Column("note", sa.Text),
+    sa.Column("starred", sa.Boolean),
+)
+_deleted = sa.Table(  # what is gone, for those who have it in memory; a run that comes back is not
+    "deleted", _tables, sa.Column("digest", sa.String(16), primary_key=True)
 )
 
 
@@ -183,6 +196,7 @@ class Store:
             row["changed"] = time.time()
             row["kept"] = bool(kept or (old and old.kept))
             _upsert(c, _runs, {"digest": digest}, row)
+            c.execute(sa.delete(_deleted).where(_deleted.c.digest == digest))
             for split, classes in predictions.items():
                 _upsert(
                     c, _predictions, {"digest": digest, "split": split}, {"classes": _pack(classes)}
@@ -217,11 +231,74 @@ class Store:
         ]
         return own + shipped
 
-    def stamp(self) -> tuple[int, float]:
-        """Changes whenever a run is added or changed: for caches of `runs`."""
+    def stamp(self) -> tuple[int, float, int]:
+        """Changes whenever a run is added, changed or deleted: for caches of `runs`."""
+        gone = sa.select(sa.func.count()).select_from(_deleted).scalar_subquery()
+        query = sa.select(sa.func.count(), sa.func.max(_runs.c.changed), gone).select_from(_runs)
         with self.engine.connect() as c:
-            n, last = c.execute(sa.select(sa.func.count(), sa.func.max(_runs.c.changed))).one()
-        return int(n), float(last or 0)
+            n, last, deleted = c.execute(query).one()
+        return int(n), float(last or 0), int(deleted)
+
+    def delete(self, digest: str) -> None:
+        """Remove a run: its figures, its answers, its file, its label, and its checkpoint unless
+        a stored run starts from that. Raises InvalidInput for a shipped network, StoreError for a
+        run that is not there.
+        """
+        if digest in self.zoo:
+            raise InvalidInput("a shipped network can't be deleted")
+        names = [f"{digest}.nnz"]
+        with self.engine.begin() as c:
+            row = c.execute(sa.select(_runs).where(_runs.c.digest == digest)).first()
+            if row is None:
+                raise StoreError(f"run {digest} is not in the store")
+            if not self._starts_another(c, row):
+                names.append(f"{digest}.safetensors")
+            for table in (_runs, _predictions, _labels):
+                c.execute(sa.delete(table).where(table.c.digest == digest))
+            there = _files.c.name.in_(names)
+            names = [*c.execute(sa.select(_files.c.name).where(there)).scalars()]
+            c.execute(sa.delete(_files).where(there))
+            _upsert(c, _deleted, {"digest": digest}, {})
+        for name in names:
+            self._remove(name)
+
+    def _starts_another(self, c: sa.Connection, row: sa.Row[Any]) -> bool:
+        """Whether a run has a checkpoint, and another run's recipe goes on from its own."""
+        checkpoint = _files.c.name == f"{row.digest}.safetensors"
+        if c.execute(sa.select(_files.c.name).where(checkpoint)).first() is None:
+            return False
+        others = sa.select(_runs.c.result).where(
+            (_runs.c.model == row.model)
+            & (_runs.c.dataset == row.dataset)
+            & (_runs.c.digest != row.digest)
+        )
+        mine = _recipe_of(row.result)
+        return any(_goes_on(mine, _recipe_of(text)) for text in c.execute(others).scalars())
+
+    def deleted(self) -> set[str]:
+        """Digests of the runs that were deleted and have not come back."""
+        with self.engine.connect() as c:
+            return set(c.execute(sa.select(_deleted.c.digest)).scalars())
+
+    # labels ---------------------------------------------------------------------------------------
+    # -------------
+
+    def labels(self) -> dict[str, Label]:
+        """What people say of runs, by digest; runs of which nothing is said are not in it."""
+        with self.engine.connect() as c:
+            rows = c.execute(sa.select(_labels)).all()
+        return {r.digest: Label(r.name, r.note, bool(r.starred)) for r in rows}
+
+    def put_label(self, digest: str, label: Label) -> None:
+        """Say this of a run, in place of what was said. Raises StoreError if it is not there."""
+        with self.engine.begin() as c:
+            there = c.execute(sa.select(_runs.c.digest).where(_runs.c.digest == digest)).first()
+            if there is None and digest not in self.zoo:
+                raise StoreError(f"run {digest} is not in the store")
+            if label == NOTHING:
+                c.execute(sa.delete(_labels).where(_labels.c.digest == digest))
+            else:
+                _upsert(c, _labels, {"digest": digest}, dataclasses.asdict(label))
 
     # files ----------------------------------------------------------------------------------------
     # -------------
@@ -267,6 +344,16 @@ class Store:
         except OSError as e:
             raise StoreError(f"{name} is in the store's list, but can't be read: {e}") from None
 
+    def _remove(self, name: str) -> None:
+        """A file whose row is gone. One that can't be removed is in nobody's way."""
+        fs, path = self._path(name)
+        try:
+            fs.rm_file(path)
+        except FileNotFoundError:
+            return
+        except OSError as e:
+            log.warning("%s is deleted, but its file can't be removed: %s", name, e)
+
     def _write(self, name: str, data: bytes) -> None:
         """The file first, under another name and then moved; its row only when it is whole."""
         fs, path = self._path(name)
@@ -287,16 +374,20 @@ class Shelf:
     def __init__(self, store: Store, dataset: str) -> None:
         self._store, self._dataset = store, dataset
         self._results: dict[str, Result] = {}  # the newest last
-        self._stamp: tuple[int, float] = (-1, 0.0)
+        self._stamp: tuple[int, float, int] = (-1, 0.0, 0)
         self._looked = -math.inf
         self._lock = threading.Lock()
 
     def results(self, model: str | None = None) -> list[Result]:
-        """Newest first; of one network if named. New runs are seen within SHELF_SECONDS."""
+        """Newest first; of one network if named. What is new or deleted is seen within
+        SHELF_SECONDS.
+        """
         with self._lock:
             if time.monotonic() - self._looked > SHELF_SECONDS:
                 self._looked, stamp = time.monotonic(), self._store.stamp()
                 if stamp != self._stamp:
+                    for digest in self._store.deleted():
+                        self._results.pop(digest, None)
                     new = self._store.runs(self._dataset, since=self._stamp[1])
                     for result in reversed(new):
                         self._results.pop(result.digest, None)
@@ -314,6 +405,21 @@ def _readable(text: str) -> Result | None:
         return None
 
 
+def _recipe_of(text: str) -> dict[str, Any]:
+    """The recipe of a row as it was written; an empty one where it can't be read."""
+    try:
+        return dict(json.loads(text)["recipe"])
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _goes_on(start: Mapping[str, Any], recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe, as written, begins with all of another one."""
+    first, steps = start.get("steps", []), recipe.get("steps", [])
+    same = all(start.get(k) == recipe.get(k) for k in ("model", "dataset", "width", "seed"))
+    return bool(first) and same and steps[: len(first)] == first
+
+
 def _checked(name: str, data: bytes, checksum: str) -> bytes:
     if _checksum(data) != checksum:
         raise StoreError(f"{name} is damaged: its checksum is not the one that was noted")
@@ -323,13 +429,14 @@ def _checked(name: str, data: bytes, checksum: str) -> bytes:
 def _upsert(c: sa.Connection, table: sa.Table, key: dict[str, str], values: dict[str, Any]) -> None:
     """Insert or update one row, on any database; two writers at once end with one row."""
     where = sa.and_(*(table.c[k] == v for k, v in key.items()))
-    if c.execute(sa.update(table).where(where).values(**values)).rowcount:
+    change = sa.update(table).where(where).values(**(values or key))
+    if c.execute(change).rowcount:
         return
     try:
         with c.begin_nested():
             c.execute(sa.insert(table).values(**key, **values))
     except IntegrityError:
-        c.execute(sa.update(table).where(where).values(**values))
+        c.execute(change)
 
 
 def _open(address: str) -> sa.Engine:

@@ -15,7 +15,7 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks",
+    "settings blocks labels",
     "recipe units",
     "result pareto sweep",
     "cifar10 suggest",
@@ -93,7 +93,7 @@ def test_what_draws_and_chooses_knows_only_values(name):
 
 def test_the_store_knows_values_and_settings_only():
     siblings = {found.strip(".") for found in of_module("store") if found.startswith(".")}
-    assert siblings <= {"errors", "recipe", "result", "settings"}
+    assert siblings <= {"errors", "labels", "recipe", "result", "settings"}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -28,6 +28,7 @@ from ..settings import Settings, settings
 from ..store import Store
 
 REMEMBERED = 4_000  # results, previews and failures each, in the memory of the web process
+DELETED_SECONDS = 1.0  # between two looks at what others have deleted
 LOOKING = 3.0  # seconds since the last look at a job within which somebody still looks at it
 
 
@@ -85,6 +86,7 @@ class Engine(ABC):
         self._previews: LRUCache[str, Preview] = LRUCache(REMEMBERED)
         self._failures: LRUCache[str, str] = LRUCache(REMEMBERED)
         self._absent: LRUCache[str, bool] = LRUCache(10 * REMEMBERED)  # not in the store
+        self._deleted_looked = -math.inf
         self._changed = threading.Condition(threading.RLock())
 
     # what is known
@@ -145,6 +147,9 @@ class Engine(ABC):
 
     def _look_up(self, asks: Iterable[Ask]) -> None:
         """Fetch from the store what is there, in one query; what is not there is noted."""
+        if time.monotonic() - self._deleted_looked > DELETED_SECONDS:
+            self._deleted_looked = time.monotonic()
+            self._forget(self.store.deleted())
         with self._changed:
             new = [a for a in asks if a.key not in self._results and a.key not in self._absent]
         for split in {a.split for a in new}:
@@ -169,6 +174,20 @@ class Engine(ABC):
             elif before is None or found.estimate.seen >= before.estimate.seen:
                 self._previews[key] = found
             self._changed.notify_all()
+
+    def delete(self, digest: str) -> None:
+        """Delete a stored run, see `Store.delete`. Raises JobError while it is being run."""
+        job = self.jobs.get(digest)
+        if job is not None and job.live:
+            raise JobError("it is being run just now: cancel that first")
+        self.store.delete(digest)
+        self._forget([digest])
+
+    def _forget(self, digests: Iterable[str]) -> None:
+        """Let go of the results of runs that were deleted, here or by another process."""
+        with self._changed:
+            for key in (f"{d}/{split}" for d in digests for split in ("validation", "test")):
+                self._results.pop(key, None)
 
     def _ended(self, job: Job) -> None:
         """A job has ended: what it stored may be new."""
