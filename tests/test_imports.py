@@ -18,29 +18,33 @@ ORDER = [
     "settings blocks labels",
     "recipe units",
     "result pareto sweep",
-    "cifar10 suggest",
+    "references repeats lineage metrics",
+    "cifar10 suggest goals",
     "data store figures",
     "models estimates",
     "inference",
     "evaluation cost",
-    "training",
+    "training classes",
     "groups",
     "importance hints",
     "pruning channels",
-    "quantization low_rank distillation baselines",
+    "quantization low_rank distillation baselines comparison",
     "activations",
-    "presets advice",
+    "presets advice restore",
     "entropy",
     "compressed checkpoint",
     "storage",
     "pipeline",
-    "live layers",
+    "live layers grid search pace",
+    "campaigns",
     "jobs",
     "__main__",
 ]
 LEVEL = {name: i for i, line in enumerate(ORDER) for name in line.split()}
-FROM_VALUES_ONLY = {"sweep", "pareto", "units", "figures"}  # they choose recipes or show results
-VALUES = {"errors", "recipe", "result", "units", "pareto"}
+FROM_VALUES_ONLY = set(  # they choose recipes or show results
+    "sweep pareto units figures references repeats lineage metrics".split()
+)
+VALUES = {"errors", "recipe", "result", "units", "pareto", "metrics", "references", "repeats"}
 FILES = {p.stem: [p] for p in (ROOT / "compression").glob("*.py") if p.stem != "__init__"}
 for init in (ROOT / "compression").glob("*/__init__.py"):  # a package in it counts as one module
     FILES[init.parent.name] = sorted(init.parent.glob("*.py"))

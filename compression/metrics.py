@@ -1,0 +1,194 @@
+"""What can be said of a result in one number: one table for every axis, filter and column.
+
+Values are in the unit of the screen (percent, points, bytes), so that plots and tables show them
+as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import units
+from .result import Accuracy, Result
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a number is written. hover: plotly's format and what follows it; log: it differs by
+    factors; less, more: what a difference of it is called.
+    """
+
+    text: Callable[[float], str]
+    hover: tuple[str, str]
+    log: bool = False
+    less: str = "less"
+    more: str = "more"
+
+
+def _fixed(digits: int, unit: str) -> Callable[[float], str]:
+    def text(value: float) -> str:
+        return f"{value:.{digits}f}{units.NBSP}{unit}".replace("-", units.MINUS)
+
+    return text
+
+
+def _seconds(value: float) -> str:
+    return units.duration(value) if value >= 9.5 else f"{value:.2g}{units.NBSP}s"
+
+
+BYTES = Unit(units.size, (".3s", "B"), log=True, less="saved")
+COUNT = Unit(units.quantity, (".3s", ""), log=True)
+RATIO = Unit(units.times, (".3r", "×"), log=True)
+PERCENT = Unit(_fixed(2, "%"), (".2f", " %"))
+POINTS = Unit(_fixed(2, "pt"), (".2f", " pt"))
+BITS = Unit(_fixed(2, "bits"), (".2f", " bits"), log=True)
+NATS = Unit(_fixed(3, "nats"), (".3f", " nats"))
+SECONDS = Unit(_seconds, (".2r", " s"), log=True)
+_POWERS = tuple(m * 10.0**d for d in range(10) for m in (1, 2, 5))  # 1, 2, 5, 10, ... 5e9
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a result.
+
+    lower: whether less of it is better; of: its value on a split, None where it is not known;
+    stops: where a filter can begin or end.
+    """
+
+    title: str
+    unit: Unit
+    lower: bool
+    of: Callable[[Result, str], float | None]
+    stops: tuple[float, ...]
+    help: str = ""
+
+    def text(self, value: float) -> str:
+        return self.unit.text(value)
+
+    def difference(self, before: float, after: float) -> str:
+        """`29.0 kB saved`, `1.00 pt lost`, `no difference`."""
+        if before == after:
+            return "no difference"
+        less, more = self.unit.less, self.unit.more
+        unit = self.unit
+        if self.unit is PERCENT:
+            unit, less, more = POINTS, ("less" if self.lower else "lost"), "gained"
+        return f"{unit.text(abs(after - before))} {less if after < before else more}"
+
+
+def _score(result: Result, split: str) -> Accuracy | None:
+    return result.accuracy(split)
+
+
+def _accuracy(result: Result, split: str) -> float | None:
+    score = _score(result, split)
+    return None if score is None else 100 * score.value
+
+
+def _lost(result: Result, split: str) -> float | None:
+    score = _score(result, split)
+    if score is None:
+        return None
+    return 0.0 if score.change is None else -100 * score.change.difference
+
+
+def _loss(result: Result, split: str) -> float | None:
+    score = _score(result, split)
+    return None if score is None else score.loss
+
+
+_SHARES = (0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0, 90.0, 92.0, 94.0, 95.0)
+_SHARES += (96.0, 97.0, 98.0, 98.5, 99.0, 99.5, 100.0)
+_SIZES = tuple(s for s in _POWERS if 100 <= s <= 1e8)
+
+MEASURES: dict[str, Measure] = {
+    "bytes": Measure(
+        "File size", BYTES, True, lambda r, _: r.cost.bytes, _SIZES, "Length of the .nnz file."
+    ),
+    "accuracy": Measure("Accuracy", PERCENT, False, _accuracy, _SHARES),
+    "lost": Measure(
+        "Points lost",
+        POINTS,
+        True,
+        _lost,
+        (-100.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
+        "Against the dense network on the same images; below zero: gained.",
+    ),
+    "ratio": Measure(
+        "Compression ratio",
+        RATIO,
+        False,
+        lambda r, _: r.ratio,
+        tuple(s for s in _POWERS if s <= 1_000),
+        "Bytes of the dense network's fp32 file by bytes of this file.",
+    ),
+    "nonzero_weights": Measure(
+        "Non-zero weights", COUNT, True, lambda r, _: r.cost.nonzero_weights, _POWERS
+    ),
+    "sparsity": Measure(
+        "Sparsity",
+        PERCENT,
+        False,
+        lambda r, _: 100 * (1 - r.cost.nonzero_weights / r.cost.weights),
+        _SHARES,
+        "Share of zeros among the weights that the network has.",
+    ),
+    "params": Measure("Parameters", COUNT, True, lambda r, _: r.cost.params, _POWERS),
+    "nonzero_macs": Measure(
+        "Multiply-adds",
+        COUNT,
+        True,
+        lambda r, _: r.cost.nonzero_macs,
+        _POWERS,
+        "For one image, without those by zero.",
+    ),
+    "macs": Measure(
+        "Multiply-adds, dense",
+        COUNT,
+        True,
+        lambda r, _: r.cost.macs,
+        _POWERS,
+        "For one image, those by zero counted as well.",
+    ),
+    "bits_per_weight": Measure(
+        "Bits per weight",
+        BITS,
+        True,
+        lambda r, _: 8 * r.cost.bytes / r.baseline.weights,
+        (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 16.0, 32.0, 1_000.0),
+        "Bits of the file by weights of the dense network.",
+    ),
+    "entropy_bytes": Measure(
+        "Entropy bound",
+        BYTES,
+        True,
+        lambda r, _: r.cost.entropy_bytes,
+        _SIZES,
+        "Bytes that the symbols need at least when each is coded alone.",
+    ),
+    "zip_bytes": Measure(
+        "Deflated size",
+        BYTES,
+        True,
+        lambda r, _: r.cost.zip_bytes,
+        _SIZES,
+        "The network as its framework saves it, deflated as in a zip file.",
+    ),
+    "loss": Measure(
+        "Cross-entropy",
+        NATS,
+        True,
+        _loss,
+        (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 100.0),
+        "Mean over the images of the split.",
+    ),
+    "seconds": Measure(
+        "Time it took",
+        SECONDS,
+        True,
+        lambda r, _: max(r.seconds, 0.001),
+        (0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 36_000.0),
+        "Seconds of this run, without what was stored already.",
+    ),
+}

@@ -1,0 +1,77 @@
+"""Fair references: runs that are there to compare with, so that a method shows what it adds.
+
+One table. A new reference is one entry; a plot draws the front of each dashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Reference:
+    """title: what was done; shows: what the distance to it is worth; family: its colour; rival:
+    also a method of its own, so that it may lie on a front.
+    """
+
+    title: str
+    shows: str
+    family: str
+    fits: Callable[[Recipe], bool]
+    rival: bool = False
+
+
+def _random_pruning(recipe: Recipe) -> bool:
+    return any(s.name == "random_pruning" for s in recipe.steps)
+
+
+def _from_scratch(recipe: Recipe) -> bool:
+    smaller = recipe.width < 1 and recipe.family == "dense"
+    return smaller or any(_alone(s) and getattr(s, "initial", "") == "random" for s in recipe.steps)
+
+
+def _without_teacher(recipe: Recipe) -> bool:
+    return any(_alone(s) for s in recipe.steps) and not _from_scratch(recipe)
+
+
+def _alone(step: object) -> bool:
+    """Whether this trains a student that hears nothing of its teacher."""
+    return getattr(step, "alpha", 1) == 0 and getattr(step, "hint", "none") == "none"
+
+
+def _uniform(recipe: Recipe) -> bool:
+    levels = [s for s in recipe.steps if s.family == "quantized"]
+    return recipe.family == "quantized" and all(s.name == "uniform_quantization" for s in levels)
+
+
+REFERENCES = {
+    "random": Reference(
+        "random pruning", "what choosing the weights is worth", "pruned", _random_pruning
+    ),
+    "uniform": Reference(
+        "uniform levels", "what a codebook is worth", "quantized", _uniform, rival=True
+    ),
+    "alone": Reference(
+        "student without teacher", "what the teacher is worth", "distilled", _without_teacher
+    ),
+    "scratch": Reference(
+        "same size from scratch",
+        "what starting from a large network is worth",
+        "distilled",
+        _from_scratch,
+    ),
+}
+
+
+def reference_of(recipe: Recipe) -> str:
+    """Key of the reference that a recipe is one of, or an empty string."""
+    return next((key for key, known in REFERENCES.items() if known.fits(recipe)), "")
+
+
+def is_reference(recipe: Recipe) -> bool:
+    """Whether a recipe is there to compare with only, and on no front but its own."""
+    key = reference_of(recipe)
+    return bool(key) and not REFERENCES[key].rival
