@@ -188,6 +188,11 @@ def nnz_file(recipe: Recipe, store: Store) -> bytes:
     return storage.dumps(build_up(recipe, store, Memory()).compressed)
 
 
+def rebuilt(recipe: Recipe, store: Store) -> Chain:
+    """The network of a recipe as its file gives it back. Its training must be stored."""
+    return decompress(storage.loads(nnz_file(recipe, store)))
+
+
 @dataclass(frozen=True)
 class FileScore:
     """What a .nnz file scores by itself. digest: of the file's content."""
