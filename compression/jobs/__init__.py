@@ -13,4 +13,7 @@ __all__ = ["Ask", "DaskEngine", "Engine", "InlineEngine", "Job", "make_engine"]
 
 def make_engine(store: Store) -> Engine:
     """The engine that the settings ask for."""
-    return {"dask": DaskEngine, "inline": InlineEngine}[settings().engine](store)
+    made: Engine = {"dask": DaskEngine, "inline": InlineEngine}[settings().engine](store)
+    if isinstance(made, DaskEngine):  # the inline engine works off a campaign while one looks at it
+        made.supervisor.start()
+    return made

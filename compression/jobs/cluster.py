@@ -152,6 +152,7 @@ class DaskEngine(Engine):
 
     def close(self) -> None:
         self._closed = True
+        self.supervisor.close()
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what runs now ends in the air
         client, cluster = self._client, self._cluster
         self._client = None
@@ -312,6 +313,8 @@ class DaskEngine(Engine):
             _run_on_worker,
             job.recipe,
             run_id,
+            job.split,
+            job.keep,
             key=f"batch-{run_id}",
             pure=False,
             fifo_timeout=0,  # first come, first served; dask would order calls of one moment by key
@@ -451,7 +454,7 @@ def _call_on_worker(function: Callable[..., Any], arguments: tuple[Any, ...]) ->
     return function(*arguments, _store_on_worker())
 
 
-def _run_on_worker(recipe: Recipe, run_id: str) -> dict[str, Any]:
+def _run_on_worker(recipe: Recipe, run_id: str, split: str, keep: bool) -> dict[str, Any]:
     """The body of a job. A failure is an event too; its last event is also what it returns."""
     from distributed import Event, get_worker
 
@@ -479,7 +482,8 @@ def _run_on_worker(recipe: Recipe, run_id: str) -> dict[str, Any]:
 
     emit({"kind": "running"})
     try:
-        run(recipe, _store_on_worker(), listen=listen, stopped=stopped)
+        store = _store_on_worker()
+        run(recipe, store, split=split, keep=keep, listen=listen, stopped=stopped)
         end: dict[str, Any] = {"kind": "done"}
     except Cancelled:
         end = {"kind": "cancelled"}

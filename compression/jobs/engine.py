@@ -26,6 +26,7 @@ from ..recipe import Recipe
 from ..result import Change, Epoch, Preview, Result
 from ..settings import Settings, settings
 from ..store import Store
+from .supervisor import Supervisor
 
 REMEMBERED = 4_000  # results, previews and failures each, in the memory of the web process
 DELETED_SECONDS = 1.0  # between two looks at what others have deleted
@@ -36,10 +37,12 @@ LOOKING = 3.0  # seconds since the last look at a job within which somebody stil
 class Job:
     """A run in the batch lane, as this process sees it.
 
-    state: queued, running, done, cancelled or failed.
+    state: queued, running, done, cancelled or failed; split, keep: as of `pipeline.run`.
     """
 
     recipe: Recipe
+    split: str = "test"
+    keep: bool = True
     state: str = "queued"
     error: str = ""
     progress: Progress | None = None
@@ -88,6 +91,7 @@ class Engine(ABC):
         self._absent: LRUCache[str, bool] = LRUCache(10 * REMEMBERED)  # not in the store
         self._deleted_looked = -math.inf
         self._changed = threading.Condition(threading.RLock())
+        self.supervisor = Supervisor(self)
 
     # what is known
 
@@ -151,7 +155,8 @@ class Engine(ABC):
             self._deleted_looked = time.monotonic()
             self._forget(self.store.deleted())
         with self._changed:
-            new = [a for a in asks if a.key not in self._results and a.key not in self._absent]
+            unseen = (a for a in asks if not (a.key in self._results or a.key in self._absent))
+            new = [a for a in unseen if not a.layer]  # of single layers nothing is stored
         for split in {a.split for a in new}:
             found = self.store.get_many([a.recipe.digest for a in new if a.split == split], split)
             for ask in new:
@@ -198,15 +203,24 @@ class Engine(ABC):
 
     # batch lane
 
-    def submit(self, recipe: Recipe, owner: str) -> Job:
+    def submit(
+        self,
+        recipe: Recipe,
+        owner: str,
+        *,
+        split: str = "test",
+        keep: bool = True,
+        counted: bool = True,
+    ) -> Job:
         """Start a job, or attach to the one that runs already.
 
-        Raises JobError when too many are waiting.
+        split, keep: as of `pipeline.run`; counted: False for those of a sweep or a search, which
+        keeps few at once by itself. Raises JobError when too many are waiting.
         """
         with self._changed:
             job = self.jobs.get(recipe.digest)
             if job is None or not job.live:
-                waiting = [j for j in self.jobs.values() if j.live]
+                waiting = [j for j in self.jobs.values() if j.live] if counted else []
                 if sum(owner in j.seen for j in waiting) >= self.limits.queue_per_person:
                     raise JobError(
                         f"{self.limits.queue_per_person} of your jobs are running or waiting;"
@@ -217,7 +231,7 @@ class Engine(ABC):
                         f"the queue is full: {self.limits.queue_total} jobs of all people together;"
                         " try again later"
                     )
-                job = self.jobs[recipe.digest] = Job(recipe)
+                job = self.jobs[recipe.digest] = Job(recipe, split, keep)
                 self._forget_old_jobs()
                 start = True
             else:
@@ -286,6 +300,17 @@ class Engine(ABC):
         """Each layer of a recipe's network, from inside. Its training must be stored."""
         return self._call(layer_views, recipe)
 
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function of the library gives for the arguments and the store, which it takes
+        last; a live worker runs it, now. Raises JobError while the workers start.
+        """
+        return self._call(function, *arguments)
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Until a job or an ask has moved, at most so long."""
+        with self._changed:
+            self._changed.wait(seconds)
+
     def compare(
         self, before: str, after: str, dataset: str, split: str = "validation"
     ) -> Change | None:
@@ -330,7 +355,12 @@ class InlineEngine(Engine):
 
         try:
             run(
-                job.recipe, self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped
+                job.recipe,
+                self.store,
+                split=job.split,
+                keep=job.keep,
+                listen=lambda p: job.put(progress_event(p)),
+                stopped=stopped,
             )
             job.put({"kind": "done"})
         except Cancelled:
