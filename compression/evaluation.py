@@ -89,8 +89,12 @@ def change(before: np.ndarray, after: np.ndarray) -> Change:
     """Paired difference of two verdicts (bool (N,), the same images), normal 95 % interval,
     McNemar's p-value.
     """
-    n = len(before)
     lost, won = int((before & ~after).sum()), int((after & ~before).sum())
+    return changed(lost, won, len(before))
+
+
+def changed(lost: int, won: int, n: int) -> Change:
+    """The same by counts: so many of n images were right only before, or only after."""
     difference = (won - lost) / n
     half = Z95 * math.sqrt(max(lost + won - (won - lost) ** 2 / n, 0.0)) / n
     return Change(difference, difference - half, difference + half, mcnemar(lost, won))
@@ -109,11 +113,14 @@ def accuracy(
     right = predictions == labels
     total = np.bincount(labels)
     by_class = np.bincount(labels[right], minlength=len(total))
+    was = right if before is None else before == labels
+    flips = (np.bincount(labels[own], minlength=len(total)) for own in (was & ~right, right & ~was))
     return Accuracy(
         int(right.sum()),
         len(labels),
         wilson(int(right.sum()), len(labels)),
         tuple((int(c), int(t)) for c, t in zip(by_class, total, strict=True)),
-        None if before is None else change(before == labels, right),
+        None if before is None else change(was, right),
         loss,
+        () if before is None else tuple((int(a), int(b)) for a, b in zip(*flips, strict=True)),
     )

@@ -33,6 +33,7 @@ from .pipeline import (
     start_of,
 )
 from .recipe import Recipe
+from .restore import restored
 from .result import Accuracy, Baseline, Cost, Estimate, Metric, Preview, Result
 from .store import Store
 from .sweep import coordinates
@@ -45,14 +46,19 @@ NEAR = 0.06  # a neighbour: its knobs differ by so much of their range, as a pru
 
 @dataclass(frozen=True)
 class Ask:
-    """What a slider wants to know: a recipe without training to do, scored on this split."""
+    """What a slider wants to know: a recipe without training to do, scored on this split.
+
+    layer: of the network, which has its dense weights again; accuracy then changes against the
+    network of the recipe, whose run must be stored, and the cost is that network's. Never stored.
+    """
 
     recipe: Recipe
     split: str = "validation"
+    layer: str = ""
 
     @property
     def key(self) -> str:
-        return f"{self.recipe.digest}/{self.split}"
+        return "/".join(filter(None, (self.recipe.digest, self.split, self.layer)))
 
 
 @dataclass
@@ -95,13 +101,15 @@ class _Base:
 class _Look:
     """One setting while it is looked at.
 
-    forward: its network; margins, losses, answers: (N,), of the images seen; pace: seconds per
-    image; score, loss: once all are seen, when of the others only the answers are needed still.
+    before: answers that its own are compared with, or None; forward: its network; margins, losses,
+    answers: (N,), of the images seen; pace: seconds per image; score, loss: once all are seen, when
+    of the others only the answers are needed still.
     """
 
     ask: Ask
     base: _Base
     cost: Cost
+    before: np.ndarray | None
     forward: Forward | None
     estimator: Estimator | None
     margins: np.ndarray | None
@@ -145,12 +153,10 @@ class _Look:
         self.estimator.see(chosen, given == labels)
         self.pace = (time.perf_counter() - start) / len(chosen)
         if self.seen == total:
-            own = self.ask.recipe == self.ask.recipe.dense
             self.loss = float(self.losses.mean())
-            self.score = accuracy(
-                self.answers, self.base.split, None if own else self.base.dense_answers, self.loss
-            )
-            self.base.scored.append((self.ask.recipe, self.margins))
+            self.score = accuracy(self.answers, self.base.split, self.before, self.loss)
+            if not self.ask.layer:
+                self.base.scored.append((self.ask.recipe, self.margins))
             self.forward = self.estimator = self.margins = self.losses = None
 
 
@@ -180,7 +186,7 @@ class Live:
             look.see_more()
         if look.score is not None and ask.key in self._open:
             self._done[ask.key] = self._open.pop(ask.key)
-        if goal != "stored" or look.score is None:
+        if goal != "stored" or look.score is None or ask.layer:
             return look.preview()
         known = {ask.split: Seen(look.answers, look.loss)}
         return run(
@@ -197,13 +203,31 @@ class Live:
         check(ask.recipe)
         base = self._base(ask)
         made = build_up(ask.recipe, self.store, self.memory)
+        before = None if ask.recipe == ask.recipe.dense else base.dense_answers
+        known = self._done.get(Ask(ask.recipe, ask.split).key)
         with frozen_weights():
-            forward = Forward(made.model)
-            cost = cost_of(made.model, made, *storage.measure(made.compressed), zip_bytes=None)
+            model = made.model
+            if ask.layer:
+                before = self._answers(ask)
+                dense = start_network(ask.recipe.dense, self.store, self.memory).model
+                model = restored(made.model, dense, ask.layer)
+            forward = Forward(model)
+            cost = (
+                known.cost
+                if known and ask.layer
+                else cost_of(made.model, made, *storage.measure(made.compressed), zip_bytes=None)
+            )
         seed, n = int(ask.recipe.digest[:8], 16), len(base.split)
         estimator = Estimator(base.prior_of(ask.recipe), seed)
         empty = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
-        return _Look(ask, base, cost, forward, estimator, *empty)
+        return _Look(ask, base, cost, before, forward, estimator, *empty)
+
+    def _answers(self, ask: Ask) -> np.ndarray:
+        """What the recipe's own network answers."""
+        found = self.store.predictions(ask.recipe.digest, ask.split)
+        if found is None:
+            raise JobError(f"{ask.recipe.label}: its run has to be stored before its layers")
+        return found
 
     def _base(self, ask: Ask) -> _Base:
         dense, start = ask.recipe.dense, start_of(ask.recipe, self.store)

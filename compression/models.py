@@ -351,7 +351,7 @@ def _build(a: Architecture) -> Chain:
     if a.ranks:
         for (name, layer), rank in zip(list(prunable_layers(model)), a.ranks, strict=True):
             if rank:
-                _replace(model, name, _two_layers(layer, rank))
+                replace_layer(model, name, _two_layers(layer, rank))
     if a.activation_bits:
         _without_norms(model)
         for _, layer in prunable_layers(model):
@@ -360,7 +360,8 @@ def _build(a: Architecture) -> Chain:
     return model
 
 
-def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
+def replace_layer(model: nn.Module, name: str, layer: nn.Module) -> None:
+    """Put another layer in the place of the one of this name."""
     owner, _, own = name.rpartition(".")
     setattr(model.get_submodule(owner), own, layer)
 

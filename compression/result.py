@@ -46,7 +46,8 @@ class Change:
 @dataclass(frozen=True)
 class Accuracy:
     """Score on one split. correct, total: images; by_class: (correct, total) per class; loss: mean
-    cross-entropy in nats, None where only the answers are known.
+    cross-entropy in nats, None where only the answers are known; flips: per class, images that were
+    right only before (lost) and only after (won), where there is a change.
     """
 
     correct: int
@@ -55,6 +56,7 @@ class Accuracy:
     by_class: tuple[tuple[int, int], ...]
     change: Change | None = None
     loss: float | None = None
+    flips: tuple[tuple[int, int], ...] = ()
 
     @property
     def value(self) -> float:
@@ -263,4 +265,5 @@ def _accuracy(d: dict[str, Any]) -> Accuracy:
         tuple((c, t) for c, t in d["by_class"]),
         Change(**d["change"]) if d["change"] else None,
         d.get("loss"),
+        tuple((lost, won) for lost, won in d.get("flips", ())),
     )
