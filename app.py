@@ -14,7 +14,9 @@ if (
             st.Page("pages/layers.py", title="Layers", url_path="layers"),
             st.Page("pages/distill.py", title="Distill", url_path="distill"),
             st.Page("pages/recipes.py", title="Recipes", url_path="recipes"),
+            st.Page("pages/search.py", title="Search", url_path="search"),
             st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
+            st.Page("pages/compare.py", title="Compare", url_path="compare"),
         ],
         position="top",
     ).run()

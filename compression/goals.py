@@ -138,7 +138,8 @@ def tried(result: Result, seconds: float) -> Tried:
 class Answer:
     """What a search recommends.
 
-    best, runner_up: within all limits, None where nothing is; nearest: where nothing is, what
+    best, runner_up: within all limits, None where nothing is; the runner-up has other steps, if
+    anything with other steps is within them; nearest: where nothing is, what
     misses them least; binds: the limit that is used most, and its share; further: the next point of
     the front, better by what is minimized and beyond a limit: None where nothing is.
     """
@@ -174,7 +175,8 @@ def answer(goal: Goal, found: Sequence[Tried]) -> Answer:
         nearest = min(order, key=lambda t: excess(goal, t), default=None)
         return Answer(None, None, nearest, None, None)
     best = within[0]
-    other = next((t for t in within[1:] if _differs(t.recipe, best.recipe)), None)
+    other_kind = [t for t in within[1:] if _kind(t.recipe) != _kind(best.recipe)]
+    other = next(iter(other_kind or within[1:]), None)
     shares = {n: best.value(n) / limit if limit else 1.0 for n, limit in goal.limits.items()}
     binds = max(shares.items(), key=lambda s: s[1]) if shares else None
     beyond = [t for t in goal_front(goal, found) if t.value(aim) < best.value(aim)]
@@ -188,14 +190,6 @@ def goal_front(goal: Goal, found: Sequence[Tried]) -> list[Tried]:
     return [found[i] for i in front(pairs)]
 
 
-def _differs(a: Recipe, b: Recipe) -> bool:
-    """Whether two recipes are of another kind: other steps, or a knob that is far apart."""
-    if a.model != b.model or [s.name for s in a.steps] != [s.name for s in b.steps]:
-        return True
-    changed = [
-        f
-        for x, y in zip(a.steps, b.steps, strict=True)
-        for f in x.__dataclass_fields__
-        if getattr(x, f) != getattr(y, f)
-    ]
-    return changed not in (["levels"], ["rate"], [])
+def _kind(recipe: Recipe) -> tuple[str, tuple[str, ...]]:
+    """Its network and the methods that are used: more rounds of the same are no other kind."""
+    return recipe.model, tuple(sorted({step.name for step in recipe.steps}))

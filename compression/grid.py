@@ -16,7 +16,7 @@ from typing import Any
 from .baselines import baseline
 from .errors import CompressionError, InvalidInput
 from .pipeline import check
-from .recipe import Recipe, Step, number, one_of, parse_steps, steps_text
+from .recipe import Recipe, Step, number, one_of, parse_step, parse_steps, steps_text
 
 MOST_RUNS = 2_000
 MOST_VALUES = 100
@@ -77,7 +77,7 @@ class Sweep:
 
     @property
     def label(self) -> str:
-        """`2 networks × 5 sparsities × 4 levels`."""
+        """`2 networks, sparsity × 5, levels × 4`."""
         parts = [
             f"{len(values)} {word}"
             for word, values in (
@@ -87,7 +87,7 @@ class Sweep:
             )
             if len(values) > 1
         ]
-        parts += [f"{len(a.values)} × {a.knob}" for a in self.axes]
+        parts += [f"{a.knob} × {len(a.values)}" for a in self.axes]
         return ", ".join(parts) or "1 run"
 
     def recipes(self) -> tuple[list[Recipe], list[str]]:
@@ -141,6 +141,32 @@ class Sweep:
             raise InvalidInput(f"not a sweep: {e}") from None
 
 
+def parse_axes(texts: Sequence[str]) -> tuple[tuple[Step, ...], tuple[Axis, ...]]:
+    """Steps and axes from the short form of the command line, in which a knob may have several
+    values: `magnitude_pruning:sparsity=0.5..0.9:5`, `codebook_quantization:levels=4|8|16,rate=1`.
+    """
+    chosen: list[Step] = []
+    axes: list[Axis] = []
+    for place, text in enumerate(texts):
+        name, _, rest = text.partition(":")
+        step = parse_step(name)
+        known = {f.name: f for f in fields(step)}
+        for part in filter(None, rest.split(",")):
+            knob, equals, value = part.partition("=")
+            one_of(f"knob of {step.name}", knob, known)
+            if not equals:
+                raise InvalidInput(f"{step.name}: {part[:40]!r} is not of the form knob=values")
+            if "by_layer" in known[knob].metadata:
+                step = step.changed(**{knob: value})
+                continue
+            values = values_of(value, known[knob])
+            if len(values) > 1:
+                axes.append(Axis(place, knob, values))
+            step = step.changed(**{knob: values[0]})
+        chosen.append(step)
+    return tuple(chosen), tuple(axes)
+
+
 def values_of(text: str, field: Field[Any]) -> tuple[Value, ...]:
     """What a person wrote for a knob: `0.5, 0.8, 0.9`, or `0.5..0.9:5` for five values from end to
     end (of a knob that counts, in equal ratios), or words. Raises InvalidInput.
@@ -148,11 +174,14 @@ def values_of(text: str, field: Field[Any]) -> tuple[Value, ...]:
     field: of the step's dataclass.
     """
     meta, what = field.metadata, field.name
-    parts = [part for part in re.split(r"[,;\s]+", text.strip()) if part]
+    parts = [part for part in re.split(r"[,;|\s]+", text.strip()) if part]
     if "by_layer" in meta:
         raise InvalidInput(f"{what}: settings of single layers are no axis")
     if "options" in meta:
-        return tuple(dict.fromkeys(one_of(what, part, meta["options"]) for part in parts))
+        words = [one_of(what, part, meta["options"]) for part in parts]
+        if not words:
+            raise InvalidInput(f"{what}: at least one word is needed")
+        return tuple(dict.fromkeys(words))
     limits: dict[str, Any] = {k: meta[k] for k in ("low", "high", "grain")}
     whole = isinstance(field.default, int)
     found: list[float] = []
@@ -163,6 +192,8 @@ def values_of(text: str, field: Field[Any]) -> tuple[Value, ...]:
             found += _between(ends[0], ends[1], int(span[3] or 5), whole)
         else:
             found.append(_number(what, part))
+    if not found:
+        raise InvalidInput(f"{what}: at least one value is needed")
     checked = [number(what, value, **limits, whole=whole) for value in found]
     return tuple(dict.fromkeys(checked))
 

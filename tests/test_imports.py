@@ -30,21 +30,22 @@ ORDER = [
     "pruning channels",
     "quantization low_rank distillation baselines comparison",
     "activations",
-    "presets advice restore",
+    "presets restore remedies",
+    "advice",
     "entropy",
     "compressed checkpoint",
     "storage",
     "pipeline",
     "live layers grid search pace",
-    "campaigns",
+    "campaigns why",
     "jobs",
     "__main__",
 ]
 LEVEL = {name: i for i, line in enumerate(ORDER) for name in line.split()}
 FROM_VALUES_ONLY = set(  # they choose recipes or show results
-    "sweep pareto units figures references repeats lineage metrics".split()
+    "sweep pareto units figures references repeats lineage metrics goals".split()
 )
-VALUES = {"errors", "recipe", "result", "units", "pareto", "metrics", "references", "repeats"}
+VALUES = set("errors recipe result units pareto goals metrics references repeats".split())
 FILES = {p.stem: [p] for p in (ROOT / "compression").glob("*.py") if p.stem != "__init__"}
 for init in (ROOT / "compression").glob("*/__init__.py"):  # a package in it counts as one module
     FILES[init.parent.name] = sorted(init.parent.glob("*.py"))

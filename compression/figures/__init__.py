@@ -17,8 +17,18 @@ from .layers import (
     mask_data,
 )
 from .look import DARK, DASH, FAMILIES, LIGHT, SHAPES, Palette, palette
+from .plane import draw_runs
 from .recipes import Effect, StepBar, bytes_words, draw_steps, effect, points_words, step_bars
-from .runs import Run, draw_runs, is_reference, runs_data
+from .runs import BELOW, FRONTS, Axes, Cloud, Front, Reach, Run, Seed, cloud, family_of, reach_data
+from .search import (
+    GoalPlot,
+    Point,
+    Trial,
+    draw_goal,
+    draw_sweep,
+    goal_data,
+    sweep_data,
+)
 from .sizes import (
     WORDS,
     Bar,
@@ -32,31 +42,47 @@ from .sizes import (
     waterfall,
 )
 from .training import Track, draw_losses, draw_training
+from .tree import Leaf, Tree, draw_tree, tree_data
 
 __all__ = [
+    "goal_data",
+    "Axes",
+    "BELOW",
     "Bar",
+    "Cloud",
     "Curve",
     "DARK",
     "DASH",
     "Effect",
     "FAMILIES",
+    "FRONTS",
     "Forgiveness",
+    "Front",
+    "GoalPlot",
     "Hero",
     "Histogram",
     "LIGHT",
     "LayerBytes",
+    "Leaf",
     "Palette",
     "Pictures",
+    "Reach",
+    "Point",
     "Run",
     "SHAPES",
+    "Seed",
     "SizeBar",
     "Spot",
     "StepBar",
     "Track",
+    "Tree",
+    "Trial",
     "WORDS",
     "bytes_words",
+    "cloud",
     "draw_curve",
     "draw_forgiveness",
+    "draw_goal",
     "draw_hero",
     "draw_histogram",
     "draw_layer_bytes",
@@ -65,18 +91,22 @@ __all__ = [
     "draw_runs",
     "draw_sizes",
     "draw_steps",
+    "draw_sweep",
     "draw_training",
+    "draw_tree",
     "draw_waterfall",
     "effect",
+    "family_of",
     "filters_data",
     "four_sizes",
-    "is_reference",
     "layer_bytes",
     "mask_data",
     "palette",
     "points_words",
-    "runs_data",
+    "reach_data",
     "spot",
     "step_bars",
+    "tree_data",
+    "sweep_data",
     "waterfall",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +116,12 @@ class Drawing:
         ends = dict(x0=0, x1=1, xref="x domain", y0=y, y1=y, yref="y")
         self._layout["shapes"].append(dict(type="line", line=line) | ends)
 
+    def add_rect(self, color: str, **ends: float) -> None:
+        """A filled part of the plane, below everything. ends: x0, x1, y0, y1."""
+        self._layout["shapes"].append(
+            dict(type="rect", line=dict(width=0), fillcolor=color, layer="below") | ends
+        )
+
     def add_vline(self, x: float, line: dict[str, Any]) -> None:
         ends = dict(x0=x, x1=x, xref="x", y0=0, y1=1, yref="y domain")
         self._layout["shapes"].append(dict(type="line", line=line) | ends)
@@ -125,6 +132,11 @@ class Drawing:
             before = self._layout.get(name)
             both = isinstance(value, dict) and isinstance(before, dict)
             self._layout[name] = before | value if both else value
+
+    def window(self, axis: str) -> tuple[float, float, bool]:
+        """The range of an axis, and whether that is of logarithms. axis: as `xaxis`."""
+        low, high = self._layout[axis]["range"]
+        return low, high, self._layout[axis].get("type") == "log"
 
     def figure(self) -> go.Figure:
         return go.Figure(self._traces, self._layout, _validate=False)
@@ -207,9 +219,14 @@ def put_label(
 
 
 def size_axis(low: float, high: float) -> dict[str, object]:
-    """A logarithmic axis of bytes with ticks at 1, 2, 5 and units where they are needed.
+    """A logarithmic axis of bytes. low, high: bytes."""
+    return log_axis(low, high, units.size)
 
-    low, high: bytes.
+
+def log_axis(low: float, high: float, text: Callable[[float], str]) -> dict[str, object]:
+    """A logarithmic axis with ticks at 1, 2, 5 and units where they are needed.
+
+    text: a number with its unit behind a no-break space, or with none.
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [m * 10.0**d for d in decades for m in (1, 2, 5) if low <= m * 10.0**d <= high]
@@ -221,9 +238,9 @@ def size_axis(low: float, high: float) -> dict[str, object]:
         ]
     texts, unit_before = [], ""
     for t in ticks:
-        number, unit = units.size(t).split(units.NBSP)
+        number, _, unit = text(t).partition(units.NBSP)
         number = number.rstrip("0").rstrip(".") if "." in number else number
-        texts.append(number if unit == unit_before else f"{number} {unit}")
+        texts.append(number if unit == unit_before else f"{number} {unit}".rstrip())
         unit_before = unit
     return dict(
         type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts

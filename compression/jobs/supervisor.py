@@ -39,7 +39,7 @@ class _Work(Protocol):
 
 
 class Supervisor:
-    """The one of an engine. `step` may be called from anywhere; `start` does it again and again."""
+    """The one of an engine. `start` calls `step` again and again, in the background."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.campaigns = engine, Campaigns(engine.store)
@@ -48,10 +48,11 @@ class Supervisor:
         self._spent: dict[str, float] = {}  # seconds that are not noted yet
         self._last, self._turn = time.monotonic(), 0
         self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closed, self._alone = threading.Event(), False
 
     def start(self) -> None:
         """Work in the background until `close`."""
+        self._alone = True
         threading.Thread(target=self._run, name="supervisor", daemon=True).start()
 
     def close(self) -> None:
@@ -70,6 +71,11 @@ class Supervisor:
                 self.engine.wait_for_change(TICK)
             else:
                 self._closed.wait(IDLE)
+
+    def nudge(self) -> None:
+        """One round, where nothing works in the background: a page that is looked at does it."""
+        if not self._alone:
+            self.step()
 
     def step(self) -> bool:
         """One round for all running campaigns. Returns whether there are any."""

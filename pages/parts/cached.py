@@ -7,15 +7,26 @@ from __future__ import annotations
 import atexit
 import uuid
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from compression.cifar10 import Download
+from compression.drift import LayerDrift, drift
+from compression.goals import Goal, Tried
+from compression.grid import Sweep
 from compression.jobs import Engine, make_engine
 from compression.layers import LayerView
+from compression.pace import Pace
 from compression.recipe import Recipe
 from compression.result import Change, Result
+from compression.robustness import verdicts_under
+from compression.search import found_for
 from compression.store import Shelf, Store
+from compression.verdicts import Verdicts, pictures, verdicts_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @lru_cache(maxsize=1)  # not Streamlit's cache: the server asks for it before there is any session
@@ -74,3 +85,48 @@ def change(before: str, after: str, dataset: str, split: str) -> Change | None:
 def layers(digest: str, _recipe: Recipe) -> tuple[LayerView, ...]:
     """Each layer of a recipe's network, from inside. digest: of the recipe, the key."""
     return engine().layers(_recipe)
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)  # 0.5 MB each, 1 MB of the test split
+def verdicts(digest: str, split: str, _recipe: Recipe) -> Verdicts:
+    """What a recipe's network says of every image. digest: of the recipe. Do not change it."""
+    return engine().call(verdicts_of, _recipe, split)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def drifts(
+    base: str, digest: str, split: str, _base: Recipe, _recipe: Recipe
+) -> tuple[LayerDrift, ...]:
+    """Each layer of a recipe's network against the base's; both also by their digests."""
+    return engine().call(drift, _base, _recipe, split)
+
+
+@st.cache_data(max_entries=4_000, show_spinner=False)
+def right_under(digest: str, kind: str, strength: float, split: str, _recipe: Recipe) -> np.ndarray:
+    """Which images a recipe's network answers right when they are worse: bool (N,)."""
+    return engine().call(verdicts_under, _recipe, kind, strength, split)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def images(dataset: str, split: str, places: tuple[int, ...]) -> list[np.ndarray]:
+    """Images of a split as people see them: uint8 arrays."""
+    return engine().call(pictures, dataset, split, places)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def sweep_recipes(digest: str, _sweep: Sweep) -> tuple[list[Recipe], list[str]]:
+    """The recipes of a sweep, and why others are left out. digest: the key."""
+    return _sweep.recipes()
+
+
+@st.cache_data(max_entries=50, ttl=20, show_spinner=False)
+def sweep_seconds(digest: str, missing: int, _sweep: Sweep) -> float:
+    """Expected time of what is missing of a sweep. digest, missing: the key."""
+    recipes, _ = sweep_recipes(digest, _sweep)
+    return Pace.of(runs(_sweep.dataset)).seconds(recipes, engine().store)
+
+
+@st.cache_data(max_entries=50, ttl=0.9, show_spinner=False)
+def found(digest: str, _goal: Goal) -> list[Tried]:
+    """What was tried for a goal so far. digest: the key."""
+    return engine().call(found_for, _goal) if engine().ready else []

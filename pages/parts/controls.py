@@ -46,7 +46,17 @@ QUANTIZERS: dict[str, tuple[str, Step]] = {
 INITIALS = {"first": "First K", "largest": "Largest K", "random": "Random"}
 PRUNING_STEPS = MagnitudePruning | RandomPruning | TaylorPruning | ActivationPruning
 OWN_KEYS = {"sparsity": "prune_layers", "levels": "levels_layers"}
-CHOICES = {"prune_by": [*PRUNINGS], "levels_by": [*QUANTIZERS], "initial": [*INITIALS]}
+AIMS = {"bytes": "File size", "macs": "Multiply-adds", "points": "Points lost"}
+MINUTES = {"1": "1 min", "3": "3 min", "10": "10 min", "30": "30 min", "120": "2 h"}
+EPOCHS = {"0": "Never", "1": "1 epoch", "2": "2 epochs", "3": "3 epochs"}
+CHOICES = {
+    "prune_by": [*PRUNINGS],
+    "levels_by": [*QUANTIZERS],
+    "initial": [*INITIALS],
+    "aim": [*AIMS],
+    "minutes": [*MINUTES],
+    "goal_epochs": [*EPOCHS],
+}
 OFF = "off"
 LEVELS = [*range(2, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, 257, 8)]
 TUNINGS = {"0": "No fine-tuning", "1": "Tune 1 epoch", "3": "Tune 3 epochs", "10": "Tune 10 epochs"}

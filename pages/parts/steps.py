@@ -149,6 +149,17 @@ def recipe_of(made: Bench, network: str, dataset: str, seed: int) -> Recipe:
     return dataclasses.replace(baseline(network, dataset), seed=seed).then(*made.steps)
 
 
+def link(recipe: Recipe) -> dict[str, str]:
+    """The query parameters of an address that opens a recipe on the Recipes page."""
+    behind = recipe.steps[len(baseline(recipe.model, recipe.dataset).steps) :]
+    return {
+        "network": NETWORKS[recipe.model].title,
+        "data": DATASETS[recipe.dataset].title,
+        PARAMETER: steps_text(behind) or EMPTY,
+        "seed": str(recipe.seed),
+    }
+
+
 def refused(recipe: Recipe, first: int) -> dict[int, str]:
     """Why steps can't be done at their place, by place in the recipe. first: place of the first."""
     a = architecture_for(recipe.model, recipe.dataset, recipe.width)

@@ -1,0 +1,270 @@
+"""The goal solver's controls, its answer, and the words for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from compression import units
+from compression.data import DATASETS
+from compression.errors import CompressionError
+from compression.goals import WORDS, Answer, Goal, Tried, excess
+from compression.jobs import Ask, Engine
+from compression.models import NETWORKS, why_not
+from compression.recipe import Recipe
+from compression.result import Result
+
+from . import controls, steps
+from .controls import AIMS, BOUND, EPOCHS, MINUTES
+
+
+def networks_choice(network: str, dataset: str, key: str) -> tuple[str, ...]:
+    """Which networks; the one of the sidebar where none is chosen."""
+    offered = [n for n in NETWORKS if not why_not(n, dataset)]
+    chosen = st.multiselect(
+        "Networks",
+        offered,
+        format_func=lambda n: NETWORKS[n].title,
+        placeholder=NETWORKS[network].title,
+        key=key,
+        help="Those to choose from; by default the one that is chosen on the left.",
+        **BOUND,
+    )
+    return tuple(n for n in offered if n in chosen) or (network,)
+
+
+def goal_controls(network: str, dataset: str) -> Goal | None:
+    """What is wanted; None, with the reason on the page, where it can't be."""
+    aim = _word("Minimize", AIMS, "aim", "What is made as small, or as good, as it can be.")
+    st.markdown(":small[**At most**, 0 for no limit]")
+    lost, size, macs = st.columns(3, gap="small")
+    most_points = lost.number_input(
+        "Points lost",
+        0.0,
+        100.0,
+        1.0,
+        0.1,
+        format="%.1f",
+        key="lose",
+        help="Percentage points of accuracy against the dense network, on the validation images.",
+        **BOUND,
+    )
+    most_kb = size.number_input(
+        "File, kB",
+        0.0,
+        1e6,
+        0.0,
+        1.0,
+        format="%.1f",
+        key="kb",
+        help="Length of the .nnz file; a kB is 1,000 bytes. 0: no limit.",
+        **BOUND,
+    )
+    most_m = macs.number_input(
+        "MACs, M",
+        0.0,
+        1e6,
+        0.0,
+        0.1,
+        format="%.2f",
+        key="most_macs",
+        help="Millions of multiply-adds for one image; those by zero count too, for they take time."
+        " 0: no limit.",
+        **BOUND,
+    )
+    models = networks_choice(network, dataset, "goal_networks")
+    left, right, last = st.columns([2, 2, 1.4], gap="small")
+    with left:
+        minutes = _select("Search for", MINUTES, "minutes", "3", "Time of work, not of waiting.")
+    with right:
+        text = (
+            "How long a network may be trained on after each step. Never: only what takes a second."
+        )
+        epochs = _select("Train on", EPOCHS, "goal_epochs", "1", text)
+    with last:
+        seed = st.number_input(
+            "Seed", 0, 2**31 - 1, 0, key="goal_seed", help="Of the search.", **BOUND
+        )
+    try:
+        return Goal(
+            dataset=dataset,
+            models=models,
+            minimize=aim,
+            most_bytes=round(1000 * most_kb) or None,
+            most_macs=round(1e6 * most_m) or None,
+            most_points=float(most_points) if most_points or aim != "points" else None,
+            seconds=60 * int(minutes),
+            epochs=int(epochs),
+            seed=int(seed),
+        )
+    except CompressionError as e:
+        st.caption(f":red[{str(e)[0].upper()}{str(e)[1:]}.]")
+        return None
+
+
+def _word(label: str, words: dict[str, str], key: str, help: str) -> str:
+    chosen = st.segmented_control(
+        label,
+        list(words),
+        default=next(iter(words)),
+        format_func=lambda w: words[w],
+        required=True,
+        key=key,
+        help=help,
+        **BOUND,
+    )
+    return chosen or next(iter(words))
+
+
+def _select(label: str, words: dict[str, str], key: str, default: str, help: str) -> str:
+    options = list(words)
+    return st.selectbox(
+        label,
+        options,
+        options.index(default),
+        format_func=lambda w: words[w],
+        key=key,
+        help=help,
+        **BOUND,
+    )
+
+
+def turn_to(goal: Goal) -> None:
+    """Set the controls to a goal. A callback."""
+    st.session_state.update(
+        aim=goal.minimize,
+        lose=float(goal.most_points or 0.0),
+        kb=(goal.most_bytes or 0) / 1000,
+        most_macs=(goal.most_macs or 0) / 1e6,
+        goal_networks=list(goal.models),
+        minutes=str(round(goal.seconds / 60)),
+        goal_epochs=str(goal.epochs),
+        goal_seed=goal.seed,
+        view="Goal",
+    )
+
+
+def headline(goal: Goal, found: Answer, where: str) -> str:
+    """One sentence with the answer in it."""
+    if found.best:
+        one = found.best
+        return f"{where}: {amount(one, goal.minimize)} within {_limits(goal)}"
+    if found.nearest:
+        return f"{where}: nothing within {_limits(goal)} so far"
+    return f"{where}: {goal.label}"
+
+
+def _limits(goal: Goal) -> str:
+    return " and ".join(WORDS[name](limit) for name, limit in goal.limits.items())
+
+
+def amount(one: Tried, measure: str) -> str:
+    if measure == "points":
+        return lost(one)
+    return WORDS[measure](one.value(measure))
+
+
+def lost(one: Tried) -> str:
+    """`0.46 pt lost`, `0.12 pt gained`, `nothing lost`."""
+    if abs(one.points) < 0.005:
+        return "nothing lost"
+    return f"{abs(one.points):.2f}{units.NBSP}pt {'lost' if one.points > 0 else 'gained'}"
+
+
+def explained(goal: Goal, found: Answer) -> list[str]:
+    """What binds, what one step more would cost, or what was nearest."""
+    lines = []
+    if found.nearest:
+        over = 100 * excess(goal, found.nearest)
+        lines.append(
+            f"Nearest: {found.nearest.recipe.label}, {amount(found.nearest, 'bytes')},"
+            f" {lost(found.nearest)}: {over:.0f}{units.NBSP}% beyond a limit."
+        )
+    if found.best and found.binds:
+        name, share = found.binds
+        limit = goal.limits[name]
+        used = found.best.value(name)
+        words = WORDS[name](limit)
+        what = {"bytes": units.size, "macs": units.quantity, "points": lambda v: f"{v:.2f}"}[name]
+        lines.append(
+            f"The limit that binds: **{what(max(0.0, used))}** of at most {words} are used"
+            f" ({100 * max(0.0, share):.0f}{units.NBSP}%)."
+        )
+    if found.best and found.further:
+        more, aim = found.further, goal.minimize
+        lines.append(
+            f"One step more: {amount(more, aim)} instead of {amount(found.best, aim)}, and"
+            f" {lost(more)} instead of {lost(found.best)}: beyond the limits."
+        )
+    return lines
+
+
+def card(one: Tried, name: str, engine: Engine, where: Any) -> None:
+    """A recommended recipe: its figures on validation and, once the search has ended, on test."""
+    recipe = one.recipe
+    result = engine.result(Ask(recipe, "test"))
+    with where.container(border=True, gap="small"):
+        st.markdown(f"**{name}** :small[run {recipe.digest[:4]}]  \n{recipe.label}")
+        size, accuracy = st.columns(2, gap="small", wrap=False)
+        dense = engine.result(Ask(recipe.dense))
+        ratio = units.times(dense.cost.fp32_bytes / one.bytes) if dense else None
+        size.metric("File", units.size(one.bytes), ratio, delta_color="off", delta_arrow="off")
+        accuracy.metric(
+            "Validation",
+            f"{-one.points:+.2f} pt".replace("-", units.MINUS),
+            _on_test(result),
+            delta_color="off",
+            delta_arrow="off",
+            help="Change against the dense network. It was chosen by validation; the test images"
+            " were not looked at before the search ended.",
+        )
+        links(recipe)
+
+
+def _on_test(result: Result | None) -> str:
+    if result is None or result.test is None or result.test.change is None:
+        return "test: later"
+    noise = ", noise" if result.test.change.within_noise else ""
+    return f"test: {units.points(result.test.change.difference, 2)}{noise}"
+
+
+def links(recipe: Recipe) -> None:
+    """Where a recipe can be looked at."""
+    with st.container(horizontal=True, gap="small"):
+        turned = controls.link(recipe) if controls.widget_values(recipe) else None
+        if turned:
+            st.page_link(
+                "pages/compress.py",
+                label="Compress",
+                icon=":material/tune:",
+                query_params=turned,
+            )
+        st.page_link(
+            "pages/recipes.py",
+            label="Recipe",
+            icon=":material/receipt_long:",
+            query_params=steps.link(recipe),
+        )
+
+
+def table(found: Sequence[Tried], goal: Goal) -> list[dict[str, object]]:
+    """Rows of all that was tried, the best first."""
+    order = sorted(found, key=lambda t: (max(0.0, excess(goal, t)), t.value(goal.minimize)))
+    return [
+        {
+            "Recipe": t.recipe.label,
+            "Network": NETWORKS[t.recipe.model].title,
+            "File, kB": t.bytes / 1000,
+            "Multiply-adds, M": t.macs / 1e6,
+            "Points lost": t.points,
+            "Seconds": t.seconds,
+            "Within": excess(goal, t) <= 0,
+        }
+        for t in order
+    ]
+
+
+def name_of(goal: Goal) -> str:
+    return f"{', '.join(NETWORKS[m].title for m in goal.models)} on {DATASETS[goal.dataset].title}"

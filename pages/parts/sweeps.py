@@ -1,0 +1,148 @@
+"""A sweep's controls: the steps of the Recipes page, and for each knob one value or several."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import streamlit as st
+
+from compression.data import DATASETS
+from compression.errors import CompressionError, InvalidInput
+from compression.grid import Axis, Sweep, values_of
+from compression.models import NETWORKS
+from compression.recipe import Step
+
+from . import goals, steps
+from .controls import BOUND
+
+HELP = (
+    "One value; several, as in 0.5, 0.8, 0.9; or a span, as in 0.5..0.9:5 for five of them. Each"
+    " knob with several values is an axis."
+)
+COLUMNS = 3
+USUAL = {"sparsity": "0.5..0.95:6", "levels": "4, 8, 16"}  # axes that everybody tries first
+
+
+def sweep_controls(network: str, dataset: str) -> Sweep | None:
+    """What is varied; None, with the reason on the page, where it can't be read."""
+    models = goals.networks_choice(network, dataset, "sweep_networks")
+    left, right = st.columns(2, gap="small")
+    widths = left.text_input(
+        "Widths, %",
+        "100",
+        key="sweep_widths",
+        help="Of the dense network: shares of its hidden units, as in 25, 50, 100. Narrower ones are"
+        " trained first.",
+        **BOUND,
+    )
+    seeds = right.number_input(
+        "Seeds",
+        1,
+        20,
+        1,
+        key="sweep_seeds",
+        help="Repeats of every point: mean and interval. Each seed trains its own dense network"
+        " first; that of seed 0 is shipped.",
+        **BOUND,
+    )
+    bench = steps.bench(network, dataset)
+    trouble: list[str] = []
+    axes: list[Axis] = []
+    chosen: list[Step] = []
+    for place, step in enumerate(bench.steps):
+        with st.container(border=True, gap="small"):
+            st.markdown(f"**{place + 1}. {steps.title(type(step))}**", help=steps.about(type(step)))
+            own, found = _knobs(place, step, trouble)
+        chosen.append(own)
+        axes += found
+    st.page_link(
+        "pages/recipes.py",
+        label="Change the steps on Recipes",
+        icon=":material/edit:",
+        query_params={steps.PARAMETER: bench.address} if bench.address else None,
+    )
+    try:
+        if trouble:
+            raise InvalidInput(trouble[0])
+        return Sweep(
+            dataset,
+            models,
+            tuple(chosen),
+            tuple(axes),
+            tuple(sorted({round(w / 100, 2) for w in _numbers(widths or "100")})),
+            tuple(range(int(seeds))),
+        )
+    except CompressionError as e:
+        st.caption(f":red[{steps.plain(str(e))}]")
+        return None
+
+
+def _knobs(place: int, step: Step, trouble: list[str]) -> tuple[Step, list[Axis]]:
+    """Fields for the knobs of a step. Returns it as turned, and its axes."""
+    fields = [f for f in dataclasses.fields(step) if "by_layer" not in f.metadata]
+    axes: list[Axis] = []
+    for start in range(0, len(fields), COLUMNS):
+        row = fields[start : start + COLUMNS]
+        for column, field in zip(st.columns(COLUMNS, gap="small"), row, strict=False):
+            text = column.text_input(
+                field.name.replace("_", " ").capitalize(),
+                USUAL.get(field.name, ""),
+                placeholder=f"{getattr(step, field.name)}",
+                key=f"{place}.{step.name}.{field.name}",
+                help=f"{field.metadata['help']}{_range(field)}. {HELP}",
+                **BOUND,
+            )
+            try:
+                values = values_of(text, field) if text else ()
+            except CompressionError as e:
+                trouble.append(str(e))
+                continue
+            if len(values) == 1:
+                step = step.changed(**{field.name: values[0]})
+            elif values:
+                axes.append(Axis(place, field.name, values))
+    return step, axes
+
+
+def _range(field: dataclasses.Field[Any]) -> str:
+    meta = field.metadata
+    if "options" in meta:
+        return f": {', '.join(meta['options'])}"
+    return f", {meta['low']:g} to {meta['high']:g}"
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.replace(",", " ").replace(";", " ").split()]
+    except ValueError:
+        raise InvalidInput(f"widths must be numbers in percent, got {text[:40]!r}") from None
+
+
+def turn_to(sweep: Sweep) -> None:
+    """Set the controls to a sweep. A callback."""
+    steps.mine().take(sweep.steps)
+    steps.mine().edit()
+    for key in [k for k in st.session_state if _is_knob(str(k))]:
+        st.session_state[key] = ""
+    for axis in sweep.axes:
+        name = sweep.steps[axis.place].name
+        text = ", ".join(f"{v:g}" if isinstance(v, float | int) else v for v in axis.values)
+        st.session_state[f"{axis.place}.{name}.{axis.knob}"] = text
+    st.session_state.update(
+        sweep_networks=list(sweep.models),
+        sweep_widths=", ".join(f"{100 * w:g}" for w in sweep.widths),
+        sweep_seeds=len(sweep.seeds),
+        view="Sweep",
+    )
+
+
+def _is_knob(key: str) -> bool:
+    return key.partition(".")[0].isdigit() and key.count(".") == 2
+
+
+def name_of(sweep: Sweep) -> str:
+    """`LeNet-5 on MNIST: prune 90 %, 16 levels`."""
+    networks = ", ".join(NETWORKS[m].title for m in sweep.models)
+    labels = ", ".join(step.label() for step in sweep.steps)
+    return f"{networks} on {DATASETS[sweep.dataset].title}: {labels or 'dense'}"
