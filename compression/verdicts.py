@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
-from .data import Dataset, load
-from .evaluation import LARGEST_LOSS, answers, change, logits, wilson
+from .data import Dataset, Split, load
+from .evaluation import LARGEST_LOSS, accuracy, answers, logits, wilson
 from .pipeline import rebuilt
 from .recipe import Recipe
-from .result import Change, Metric
+from .result import Accuracy, Metric
 from .store import Store
 
 BINS = 15  # of the calibration error, as in [Guo et al., 2017]
@@ -100,52 +101,11 @@ def divergence(base: Verdicts, run: Verdicts) -> np.ndarray:
     return np.clip(each, 0.0, LARGEST_LOSS)
 
 
-@dataclass(frozen=True)
-class ClassChange:
-    """One class. before, after: images of it that were right; p_value: McNemar's, corrected for
-    looking at all classes.
-    """
-
-    place: int
-    total: int
-    before: int
-    after: int
-    change: Change
-    p_value: float
-
-    @property
-    def is_hurt(self) -> bool:
-        """Whether it lost more than chance explains, all classes looked at."""
-        return self.change.difference < 0 and self.p_value < 0.05
-
-
-def class_changes(base: Verdicts, run: Verdicts, classes: int) -> tuple[ClassChange, ...]:
-    """Every class, in order: exact McNemar tests with Holm's correction."""
-    members = [base.labels == c for c in range(classes)]
-    found = [_change(base.right[own], run.right[own]) for own in members]
-    corrected = holm([c.p_value for c in found])
-    return tuple(
-        ClassChange(
-            i, int(own.sum()), int(base.right[own].sum()), int(run.right[own].sum()), found[i], p
-        )
-        for i, (own, p) in enumerate(zip(members, corrected, strict=True))
-    )
-
-
-def _change(before: np.ndarray, after: np.ndarray) -> Change:
-    """A class without images did not change."""
-    return change(before, after) if len(before) else Change(0.0, 0.0, 0.0, 1.0)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number [Holm, 1979]: the smallest times n, the next times n - 1,
-    and so on, none below one before it.
-    """
-    n, least = len(p_values), 0.0
-    corrected = [0.0] * n
-    for rank, i in enumerate(sorted(range(n), key=lambda i: p_values[i])):
-        least = corrected[i] = max(least, min(1.0, (n - rank) * p_values[i]))
-    return corrected
+def compared(base: Verdicts, run: Verdicts) -> Accuracy:
+    """The run's score, with its change against the base on the same images."""
+    labels = torch.from_numpy(run.labels)
+    no_images = labels[:, None]
+    return accuracy(run.answers, Split(no_images, labels), base.answers)
 
 
 def confusion(v: Verdicts, classes: int) -> np.ndarray:
@@ -191,3 +151,8 @@ def picture(data: Dataset, split: str, place: int) -> np.ndarray:
     full = (image.astype(np.float32) * (255 / data.peak)).round().astype(np.uint8)
     large = full.repeat(scale, 1).repeat(scale, 2)
     return large[0] if len(large) == 1 else large.transpose(1, 2, 0)
+
+
+def pictures(dataset: str, split: str, places: Sequence[int], store: Store) -> list[np.ndarray]:
+    """Several of them, as a worker sends them. store: that of the worker, nothing of it is used."""
+    return [picture(load(dataset), split, place) for place in places]

@@ -71,6 +71,7 @@ def button(
     label: str = "",
     about: str = BEFORE,
     live: str = "In training; shown: before it",
+    key: str = "start",
 ) -> None:
     """Start, watch or repeat the training that this recipe waits for, if it waits for any.
 
@@ -86,7 +87,7 @@ def button(
     st.button(
         label or what(recipe, missing),
         icon=":material/model_training:",
-        key="start",
+        key=key,
         on_click=start,
         args=(recipe, engine, owner),
         help=about,

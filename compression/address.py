@@ -1,0 +1,58 @@
+"""A recipe as a short text for links: the same text gives the same recipe on every machine.
+
+`lenet5~magnitude_pruning:sparsity=0.8~codebook_quantization`: the network as it ships, and the
+steps behind its training. Settings of the network stand as a step's do: `lenet5:width=0.5,seed=3`;
+`start=random` says that all training is among the steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from .baselines import TRAINING, baseline
+from .errors import InvalidInput
+from .models import NETWORKS
+from .recipe import BETWEEN, Recipe, one_of, parse_steps, steps_text
+
+LONGEST = 8_000  # characters
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The text of a recipe without its data set; the way back is `parse_recipe`."""
+    training = TRAINING.get((recipe.model, recipe.dataset), ())
+    trained = bool(training) and recipe.steps[: len(training)] == training
+    knobs = [f"width={recipe.width:g}"] if recipe.width != 1 else []
+    knobs += [f"seed={recipe.seed}"] if recipe.seed else []
+    knobs += [] if trained else ["start=random"]
+    head = f"{recipe.model}:{','.join(knobs)}" if knobs else recipe.model
+    steps = steps_text(recipe.steps[len(training) :] if trained else recipe.steps)
+    return BETWEEN.join(filter(None, (head, steps)))
+
+
+def parse_recipe(text: str, dataset: str) -> Recipe:
+    """The recipe of a text. Raises InvalidInput with the reason."""
+    if len(text) > LONGEST:
+        raise InvalidInput(f"a recipe in a link has at most {LONGEST:,} characters")
+    head, _, rest = text.partition(BETWEEN)
+    model, _, knobs = head.partition(":")
+    dense = baseline(one_of("network", model, NETWORKS), dataset)
+    width, seed, steps = 1.0, 0, dense.steps
+    for part in filter(None, knobs.split(",")):
+        key, _, value = part.partition("=")
+        match one_of("setting of a network", key, ["width", "seed", "start"]):
+            case "width":
+                width = _number(key, value)
+            case "seed":
+                seed = int(_number(key, value, whole=True))
+            case "start":
+                one_of("start", value, ["random"])
+                steps = ()
+    return dataclasses.replace(dense, width=width, seed=seed, steps=(*steps, *parse_steps(rest)))
+
+
+def _number(key: str, value: str, whole: bool = False) -> float:
+    try:
+        return int(value) if whole else float(value)
+    except ValueError:
+        kind = "whole number" if whole else "number"
+        raise InvalidInput(f"{key} must be a {kind}, got {value[:60]!r}") from None
