@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from .classes import class_words, hurt_beyond
+from .data import DATASETS
 from .models import architecture_for
 from .recipe import Recipe, Step
+from .remedies import remedies
 from .result import Preview, Result
 from .sweep import replace_step
 from .training import FineTune
@@ -38,6 +41,7 @@ def advice(recipe: Recipe, found: Result | Preview | None, classes: int) -> list
         given = [
             *_chance(recipe, found, classes),
             *_zero_layers(recipe, found),
+            *_hurt_class(recipe, found),
             *_channels(recipe, found),
             *_zeros(recipe, found),
             *given,
@@ -102,6 +106,24 @@ def _more_levels(recipe: Recipe, text: str) -> Iterator[Advice]:
                 finer,
             )
             return
+
+
+def _hurt_class(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
+    """A class that lost more than all images together: what a total does not show."""
+    score = found.score if isinstance(found, Preview) else found.validation
+    worse = hurt_beyond(score) if score else []
+    for one in worse[:1]:
+        assert score is not None and score.change is not None
+        name = class_words(DATASETS[recipe.dataset].classes, one.place)
+        total = (
+            "although the total holds"
+            if score.change.within_noise or score.change.difference > 0
+            else f"the total {-100 * score.change.difference:.1f}"
+        )
+        lost = f"{name[0].upper()}{name[1:]} lost {-100 * one.change.difference:.1f} points"
+        text = f"{lost}{' ' if total.startswith('a') else ', '}{total}."
+        for remedy in remedies(recipe, found.cost.layers)[:1]:
+            yield Advice(text, remedy.words, remedy.recipe)
 
 
 def _channels(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:

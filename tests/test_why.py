@@ -1,21 +1,28 @@
 """Why accuracy fell: which layer costs most, which classes are hurt, and what mends it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from compression.advice import advice
 from compression.baselines import baseline
 from compression.classes import class_changes, class_words, holm, hurt_beyond
 from compression.data import Split
-from compression.errors import NotOffered
+from compression.errors import JobError, NotOffered
 from compression.evaluation import accuracy, change, changed, mcnemar
 from compression.inference import Forward
 from compression.jobs import Ask
 from compression.jobs.engine import InlineEngine
 from compression.models import NETWORKS, architecture_for, build, effective_state
-from compression.recipe import Recipe, parse_steps
+from compression.pipeline import check
+from compression.recipe import Recipe, layer_values, parse_steps
+from compression.remedies import remedies
 from compression.restore import restorable, restored, why_not_restored
 from compression.result import Result
+from compression.training import FineTune
+from compression.why import SHOWN, unlearnt
 
 from .helpers import applied
 
@@ -210,3 +217,154 @@ def test_flips_survive_the_way_to_json(engine):
 def test_a_class_is_called_by_its_name_where_it_is_a_word():
     assert class_words(("0", "1"), 1) == "class 1"
     assert class_words(("Shirt", "Bag"), 0) == "Shirt"
+
+
+def test_the_artefact_is_told_without_being_asked_for(engine):
+    recipe = DENSE.then(*parse_steps("magnitude_pruning:sparsity=0.5"))
+    result = measured(engine, recipe)
+    assert not [a for a in advice(recipe, result, 10) if "lost" in a.text]
+    harmed = replace(result, validation=made(*artefact()))
+    told = next(a for a in advice(recipe, harmed, 10))
+    assert told.text == "Class 8 lost 6.0 points although the total holds."
+    assert told.remedy == "Fine-tune 1 epoch" and told.recipe.steps[-1] == FineTune(epochs=1)
+
+
+def test_a_class_that_loses_more_than_the_total_is_told_with_both(engine):
+    labels, before, after = artefact()
+    after[np.flatnonzero(labels == 5)[:20]] = 6
+    recipe = baseline("lenet_300_100", "fashion_mnist").then(*parse_steps("magnitude_pruning"))
+    result = replace(
+        measured(engine, DENSE.then(*parse_steps("magnitude_pruning"))),
+        recipe=recipe,
+        validation=made(labels, before, np.where(before == 9, 9, after)),
+    )
+    texts = [a.text for a in advice(recipe, result, 10)]
+    assert "Bag lost 6.0 points, the total 1.0." in texts
+
+
+# images
+
+
+def test_lost_images_are_those_that_were_right_and_the_surest_comes_first(engine, digits):
+    recipe = DENSE.then(*parse_steps("magnitude_pruning:sparsity=0.95"))
+    found = unlearnt(recipe, "validation", engine.store)
+    labels = digits.validation.labels.numpy()
+    before = engine.store.predictions(DENSE.digest, "validation") == labels
+    after = engine.store.predictions(recipe.digest, "validation")
+    assert found.lost == found.looked == int((before & (after != labels)).sum()) > SHOWN
+    assert len(found.images) == SHOWN
+    for one in found.images:
+        assert before[one.place] and after[one.place] == one.answer != one.label
+        assert one.label == labels[one.place]
+        assert 0.1 < one.certainty <= 1 and one.before > 0.1
+    surest = [one.certainty for one in found.images]
+    assert surest == sorted(surest, reverse=True)
+    assert found.classes == class_changes(engine.store.get(recipe.digest).validation)
+
+
+def test_a_network_that_lost_nothing_has_no_lost_images(engine):
+    found = unlearnt(DENSE, "validation", engine.store)
+    assert (found.lost, found.images) == (0, ())
+    assert len(found.classes) == 10 and not any(c.is_hurt for c in found.classes)
+    with pytest.raises(JobError, match="trained first"):
+        unlearnt(DENSE.then(FineTune(epochs=1)), "validation", engine.store)
+
+
+# remedies
+
+
+PLANTED = {
+    "lenet_300_100": "fc2",
+    "net": "conv2",
+    "resnet20": "block2_1.conv1",
+    "mobilenet_mini": "block3.pointwise",
+    "vit_mini": "fc",
+}
+
+
+def named_first_and_mended(engine: InlineEngine, recipe: Recipe, planted: str) -> None:
+    back = given_back(engine, recipe)
+    worst = max(back, key=back.__getitem__)
+    assert worst == planted
+    broken = measured(engine, recipe)
+    lost = -100 * broken.validation.change.difference
+    assert lost > 5 and not broken.validation.change.within_noise
+    first = remedies(recipe, broken.cost.layers, worst, back[worst] / lost)[0]
+    mended = measured(engine, first.recipe)
+    assert first.words == f"Spare {planted}"
+    assert mended.validation.change.within_noise
+    assert mended.validation.value - broken.validation.value > 0.9 * lost / 100
+
+
+@pytest.mark.parametrize("model", list(PLANTED))
+@pytest.mark.parametrize("rest", ["", "~codebook_quantization:levels=64"])
+def test_a_planted_failure_is_named_first_and_its_remedy_mends_it(engine, model, rest):
+    text = f"magnitude_pruning:sparsity=0,layers={PLANTED[model]}=0.99{rest}"
+    recipe = baseline(model, "digits").then(*parse_steps(text))
+    named_first_and_mended(engine, recipe, PLANTED[model])
+
+
+def test_a_planted_failure_is_named_first_in_lenet5_too(engine):
+    text = "magnitude_pruning:sparsity=0.3,scope=layer,layers=fc2=0.99"
+    recipe = baseline("lenet5", "mnist").then(*parse_steps(text))
+    named_first_and_mended(engine, recipe, "fc2")
+
+
+def test_every_network_of_the_table_has_a_planted_failure():
+    assert {*PLANTED, "lenet5"} == set(NETWORKS)
+
+
+def test_sparing_a_layer_leaves_the_others_as_they_are(engine):
+    """Of all weights together 95 % go: without fc1 the others would lose 95 % of theirs."""
+    recipe = DENSE.then(*parse_steps("magnitude_pruning:sparsity=0.95"))
+    before = measured(engine, recipe)
+    spared = next(r for r in remedies(recipe, before.cost.layers, "fc1") if r.words == "Spare fc1")
+    after = {x.name: x.nonzero for x in measured(engine, spared.recipe).cost.layers}
+    for x in before.cost.layers:
+        if x.name == "fc1":
+            assert after[x.name] == x.weights
+        else:
+            assert after[x.name] == pytest.approx(x.nonzero, abs=0.006 * x.weights)
+
+
+@pytest.mark.parametrize(
+    "steps, layer, words",
+    [
+        ("magnitude_pruning:sparsity=0.9,scope=layer", "fc2",
+         ["Spare fc2", "Prune fc2 half as much", "Fine-tune 1 epoch", "Prune 80 %"]),
+        ("codebook_quantization:levels=4", "fc2",
+         ["16 levels in fc2", "Fine-tune 1 epoch", "8 levels"]),
+        ("uniform_quantization:levels=256", "fc2", ["Fine-tune 1 epoch", "Levels per channel"]),
+        ("fixed_point_quantization:Q=8~fine_tune:epochs=3", "fc2",
+         ["Fine-tune 10 epochs", "Q 32"]),
+        ("channel_pruning:ratio=0.5~n_m_pruning", "",
+         ["Fine-tune 1 epoch", "Take 25 % of the channels", "3 of 4 weights stay"]),
+        ("low_rank:share=0.2~activation_quantization:bits=4", "",
+         ["Fine-tune 1 epoch", "Rank 40 %", "Inputs of 8 bits"]),
+        ("distill:width=0.5,epochs=0", "", ["Fine-tune 1 epoch", "Student of 75 %"]),
+        ("distill:width=1,epochs=1~fine_tune:epochs=10", "", []),
+    ],
+)  # fmt: skip
+def test_only_remedies_that_make_sense_are_offered_and_each_can_be_run(engine, steps, layer, words):
+    recipe = DENSE.then(*parse_steps(steps))
+    layers = measured(engine, DENSE).cost.layers
+    found = remedies(recipe, layers, layer, 0.9 if layer else 0.0)
+    assert [r.words for r in found] == words
+    for remedy in found:
+        check(remedy.recipe)
+
+
+def test_training_comes_first_where_no_layer_stands_out():
+    recipe = DENSE.then(*parse_steps("magnitude_pruning:sparsity=0.9,scope=layer"))
+    words = [r.words for r in remedies(recipe, (), "fc2", 0.2)]
+    assert words[:2] == ["Fine-tune 1 epoch", "Spare fc2"]
+    assert remedies(DENSE, ()) == []
+
+
+def test_halves_of_a_split_layer_are_spared_together(engine):
+    recipe = baseline("net", "digits").then(*parse_steps("low_rank:share=0.2~magnitude_pruning"))
+    layers = measured(engine, recipe).cost.layers
+    spared = next(r for r in remedies(recipe, layers, "fc1") if r.words == "Spare fc1").recipe
+    own = layer_values(spared.steps[-1].layers)
+    assert own["fc1.first"] == own["fc1.second"] == 0 and own["conv2.first"] > 0.5
+    check(spared)
