@@ -118,7 +118,7 @@ class Supervisor:
 
     def _room(self) -> int:
         """How many more jobs may be put into the batch lane now: none where a person waits."""
-        ours = sum(len(work.jobs) for work in self._works.values())
+        ours = sum(job.live for work in self._works.values() for job in work.jobs)
         queued = sum(job.state == "queued" for job in list(self.engine.jobs.values()))
         ours_queued = sum(j.state == "queued" for w in self._works.values() for j in w.jobs)
         if queued > ours_queued:
