@@ -264,6 +264,9 @@ def _order(
 
 
 def _together(factors: Sequence[Factor]) -> tuple[tuple[str, ...], ...]:
+    """Names of factors that say the same; of two recipes alone, all differences would."""
+    if factors and len(factors[0].values) < 3:
+        return ()
     groups: list[list[Factor]] = []
     for factor in factors:
         home = next((g for g in groups if g[0].says_the_same_as(factor)), None)

@@ -372,7 +372,8 @@ class Drifts(NamedTuple):
 
 
 def drift_height(layers: int) -> int:
-    return 96 + 25 * max(2, layers)
+    """Pixels: rows are wide apart where there are few."""
+    return 102 + round(layers * min(48, max(25, 260 / layers)))
 
 
 def draw_drift(data: Drifts, p: Palette) -> go.Figure:

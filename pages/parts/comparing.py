@@ -28,7 +28,7 @@ from .steps import short
 
 RUNS, BASE = "runs", "base"  # of the address
 BETWEEN_RUNS = "~~"  # no recipe's text has it
-MOST = 8
+MOST = 8  # runs
 LETTERS = "ABCDEFGH"
 PICK = "runs_picked"  # key of a widget that only this page has: forgotten when one leaves the page
 LAG = 1.5  # seconds within which a browser may still send the address of before
@@ -88,9 +88,9 @@ class Choice:
 def choice(dataset: str) -> Choice:
     """What this person compares: from the address where it says other runs, else as it was left."""
     here = PICK in st.session_state
-    made: Choice | None = st.session_state.get("compared")
+    made: Choice | None = st.session_state.get("comparison")
     if made is None or made.dataset != dataset:
-        made = st.session_state["compared"] = Choice(dataset)
+        made = st.session_state["comparison"] = Choice(dataset)
     given = st.query_params.get(RUNS, ""), st.query_params.get(BASE, "")
     late = given == made.before and time.monotonic() - made.written < LAG
     if made.edited:
