@@ -44,13 +44,34 @@ def _parser() -> argparse.ArgumentParser:
         "--recipe", metavar="FILE", help="a recipe as JSON, instead of the options above"
     )
     run.add_argument("--out", metavar="FILE", help="write the .nnz file here")
+    sweep = commands.add_parser("sweep", help="run all combinations of several values")
+    search = commands.add_parser("search", help="find the best recipe within limits")
+    for command in (sweep, search):
+        command.add_argument("--model", action="append", default=[], help="repeatable")
+        command.add_argument("--dataset", required=True)
+    sweep.add_argument(
+        "--step",
+        action="append",
+        default=[],
+        metavar="NAME:KNOB=VALUES,...",
+        help="in order; values as in 4|8|16 or 0.5..0.9:5; repeatable",
+    )
+    sweep.add_argument("--width", action="append", type=float, default=[], help="repeatable")
+    sweep.add_argument("--seeds", type=int, default=1, help="repeats of each, from seed 0 on")
+    search.add_argument("--minimize", choices=["bytes", "macs", "points"], default="bytes")
+    search.add_argument("--bytes", type=int, help="of the file, at most")
+    search.add_argument("--macs", type=int, help="multiply-adds, at most")
+    search.add_argument("--points", type=float, help="of validation accuracy lost, at most")
+    search.add_argument("--seconds", type=float, default=300, help="how long to search")
+    search.add_argument("--epochs", type=int, default=1, help="training on after each step")
+    search.add_argument("--seed", type=int, default=0)
     evaluate = commands.add_parser("evaluate", help="score a .nnz file")
     evaluate.add_argument("file")
     evaluate.add_argument("--dataset", help="default: the one that the file names")
     for command in (run, evaluate):
         command.add_argument("--split", choices=["test", "validation"], default="test")
     listing = commands.add_parser("list", help="models, data sets and steps with their knobs")
-    for command in (run, evaluate, listing):
+    for command in (run, evaluate, sweep, search, listing):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     again = commands.add_parser(
         "baselines", help="train the shipped networks again, from their recipes, into assets/zoo"
@@ -74,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         {
             "run": _run,
             "evaluate": _evaluate,
+            "sweep": _sweep,
+            "search": _search,
             "list": _list,
             "baselines": _baselines,
             "fetch": _fetch,
@@ -105,14 +128,26 @@ def _run(args: argparse.Namespace) -> None:
             Path(args.out).write_bytes(nnz_file(recipe, store))
         except OSError as e:
             raise InvalidInput(f"{args.out}: {e.strerror}") from None
-    accuracy, cost, baseline = result.accuracy(args.split), result.cost, result.baseline
-    assert accuracy is not None
-    values: dict[str, Any] = {
+    _print(
+        args,
+        _figures(result, args.split),
+        f"{recipe.label}: {_words(result, args.split)}, {result.ratio:.1f} times smaller",
+    )
+
+
+def _words(result: Any, split: str) -> str:
+    return f"{100 * result.accuracy(split).value:.2f} % ({split}), {result.cost.bytes} bytes"
+
+
+def _figures(result: Any, split: str) -> dict[str, Any]:
+    """What is printed of a result."""
+    accuracy, cost, baseline = result.accuracy(split), result.cost, result.baseline
+    return {
         "accuracy": accuracy.value,
         "accuracy_low": accuracy.metric.low,
         "accuracy_high": accuracy.metric.high,
-        "baseline_accuracy": baseline.test if args.split == "test" else baseline.validation,
-        "split": args.split,
+        "baseline_accuracy": baseline.test if split == "test" else baseline.validation,
+        "split": split,
         "bytes": cost.bytes,
         "fp32_bytes": baseline.fp32_bytes,
         "zip_bytes": cost.zip_bytes,
@@ -124,12 +159,6 @@ def _run(args: argparse.Namespace) -> None:
         "digest": result.digest,
         "seconds": result.seconds,
     }
-    _print(
-        args,
-        values,
-        f"{recipe.label}: {100 * accuracy.value:.2f} % ({args.split}), {cost.bytes} bytes, "
-        f"{result.ratio:.1f} times smaller",
-    )
 
 
 def _recipe(args: argparse.Namespace) -> Any:
@@ -152,6 +181,69 @@ def _recipe(args: argparse.Namespace) -> Any:
     if args.seed is not None:
         start = replace(start, seed=args.seed)
     return start.then(*map(parse_step, args.step))
+
+
+def _sweep(args: argparse.Namespace) -> None:
+    from .grid import Sweep, parse_axes
+    from .pipeline import Memory, run
+    from .store import Store
+
+    steps, axes = parse_axes(args.step)
+    models, widths = tuple(args.model), tuple(args.width) or (1.0,)
+    wanted = Sweep(args.dataset, models, steps, axes, widths, tuple(range(args.seeds)))
+    recipes, reasons = wanted.recipes()
+    for reason in reasons:
+        print(f"left out: {reason}", file=sys.stderr)
+    store, memory = Store(), Memory()
+    rows: list[dict[str, Any]] = []
+    for i, recipe in enumerate(recipes, 1):
+        result = run(recipe, store, listen=_show_progress, memory=memory)
+        rows.append({"model": recipe.model, "recipe": recipe.label, "seed": recipe.seed})
+        rows[-1] |= _figures(result, "test")
+        words = f"{recipe.model}, {recipe.label}, seed {recipe.seed}: {_words(result, 'test')}"
+        print(f"{i}/{len(recipes)} {words}", file=sys.stderr, flush=True)
+    best = "\n".join(f"{r['bytes']:>9} {100 * r['accuracy']:6.2f} % {r['recipe']}" for r in rows)
+    _print(args, {"runs": rows, "left_out": reasons}, best)
+
+
+def _search(args: argparse.Namespace) -> None:
+    from .goals import Goal, answer
+    from .pipeline import run
+    from .search import solve
+    from .store import Store
+
+    goal = Goal(
+        dataset=args.dataset,
+        models=tuple(args.model),
+        minimize=args.minimize,
+        most_bytes=args.bytes,
+        most_macs=args.macs,
+        most_points=args.points,
+        seconds=args.seconds,
+        epochs=args.epochs,
+        seed=args.seed,
+    )
+    store = Store()
+
+    def listen(spent: float, found: Any) -> None:
+        words = f"{found.bytes} bytes, {found.points:+.2f} points lost, {found.recipe.label}"
+        print(f"{spent:.0f} s: {words}", file=sys.stderr, flush=True)
+
+    found = solve(goal, store, listen=listen).found()
+    chosen = answer(goal, found)
+    values: dict[str, Any] = {"goal": goal.to_dict(), "tried": len(found)}
+    values["binds"] = chosen.binds[0] if chosen.binds else None
+    texts = [] if chosen.best else [f"none of {len(found)} recipes is within the limits"]
+    for name in ("best", "runner_up"):
+        one = getattr(chosen, name)
+        values[name] = None
+        if one is not None:
+            result = run(one.recipe, store)  # the test images are looked at now, and not before
+            values[name] = {"points": one.points, "recipe": one.recipe.to_dict()}
+            values[name] |= _figures(result, "test")
+            lost = f"{one.points:.2f} points lost on validation"
+            texts.append(f"{name}: {one.recipe.label}: {_words(result, 'test')}, {lost}")
+    _print(args, values, "\n".join(texts))
 
 
 def _evaluate(args: argparse.Namespace) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 STAGES = (0.8, 0.9, 0.95, 0.97)  # sparsities at which a network recovers on the way to more
 UNTRAINED, ENOUGH = 0.1, 60  # share of the time, and trials, in which nothing is trained
 MOST_LEVELS = 64
+HOPELESS = 2.0  # share by which a limit is missed where more levels are not worth a try
 Knobs = dict[str, Any]
 
 # where a search begins: what usually works, the cheapest first
@@ -216,10 +217,11 @@ class Search:
             return
         trial = self._tell(number, found)
         if self.clever and trial is not None:
-            ok, best = excess(self.goal, found) <= 0, answer(self.goal, self.found()).best
+            over, best = excess(self.goal, found), answer(self.goal, self.found()).best
             aim = self.goal.minimize
-            if ok or best is None or found.value(aim) < best.value(aim):  # more levels cost bytes
-                for knobs in self.space.behind(dict(trial.params), ok):
+            better = best is None or found.value(aim) < best.value(aim)  # more levels cost bytes
+            if over <= 0 or (better and over <= HOPELESS):
+                for knobs in self.space.behind(dict(trial.params), over <= 0):
                     self._enqueue(knobs)
 
     def _tell(self, number: int, found: Tried) -> optuna.trial.FrozenTrial | None:

@@ -3,10 +3,12 @@
 Pictures go to shots/ (not in git). README_PICTURE=1 makes the picture of the README again.
 """
 
+import json
 import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -452,6 +454,8 @@ def test_pages_look_finished(browser: Browser, server, scheme, size):
         "layers-vit": "layers?network=ViT+mini&data=Digits+8×8&tried=levels",
         "distill": "distill?size=10&epochs=2",
         "recipes": "recipes?recipe=magnitude_pruning~codebook_quantization~activation_quantization",
+        "goal": "search?data=Digits+8×8&lose=3&goal_epochs=0&minutes=1",
+        "sweep": "search?view=Sweep",
         "tradeoff": "tradeoff",
     }.items():
         goto(page, f"{server.url}/{address}")
@@ -483,3 +487,57 @@ def test_answers_carry_security_headers_and_are_compressed(server):
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "SAMEORIGIN"
     assert headers["content-encoding"] == "gzip"
+
+
+def test_a_search_draws_its_front_live_and_names_what_it_recommends(page, server):
+    goto(page, f"{server.url}/search?data=Digits+8×8&lose=3&goal_epochs=0&minutes=1")
+    page.get_by_role("button", name="Search", exact=True).click()
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("within 3 points lost", timeout=60_000)
+    before = len(points(page, "goal", "combined")[0])
+    page.wait_for_function(
+        """n => document.querySelector('.st-key-goal .js-plotly-plot')
+                 ?._fullData?.find(t => t.name === 'combined')?.x?.length > n""",
+        arg=before,
+        timeout=60_000,
+    )
+    expect(page.get_by_text("The limit that binds")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Go on").first).to_be_visible(timeout=20_000)
+
+
+def stored(home: Path) -> dict[str, float]:
+    """When each run that was scored on test was stored, by digest."""
+    with sqlite3.connect(home / "store.sqlite") as c:
+        rows = c.execute("select digest, result, changed from runs").fetchall()
+    return {digest: changed for digest, result, changed in rows if json.loads(result)["test"]}
+
+
+def test_a_sweep_of_thirty_survives_the_death_of_the_server(page, tmp_path):
+    """None is run twice but the one that was running."""
+    lab = start_server(tmp_path)
+    try:
+        steps = "magnitude_pruning~fine_tune:epochs=3"
+        goto(page, f"{lab.url}/search?data=Digits+8×8&view=Sweep&recipe={steps}"
+             "&0.magnitude_pruning.sparsity=0.1..0.97:30")  # fmt: skip
+        page.get_by_role("button", name="Run 30").click()
+        title = page.get_by_role("heading", level=1)
+        expect(title).to_contain_text(re.compile(r"[3-9] of 30 runs are there"), timeout=60_000)
+        lab.process.kill()
+        lab.process.wait(10)
+        before = stored(tmp_path)
+        assert 3 <= len(before) < 30
+        lab = start_server(tmp_path)
+        for _ in range(480):
+            after = stored(tmp_path)
+            if len(after) == 30:
+                break
+            time.sleep(0.25)
+        assert len(after) == 30
+        assert {d: after[d] for d in before} == before, "what was finished is not run again"
+        goto(page, f"{lab.url}/search?data=Digits+8×8&view=Sweep&recipe={steps}"
+             "&0.magnitude_pruning.sparsity=0.1..0.97:30")  # fmt: skip
+        expect(title).to_contain_text("30 of 30 runs are there", timeout=20_000)
+    finally:
+        lab.process.terminate()
+        lab.process.wait(20)

@@ -171,3 +171,51 @@ def test_the_line_of_the_readme_runs_for_every_network_and_data_set(cli, tmp_pat
     score = json.loads(cli("evaluate", file, "--dataset", dataset, "--json").stdout)
     assert score["accuracy"] == result["accuracy"]
     assert result["bytes"] <= 1.03 * result["entropy_bytes"]
+
+
+def test_a_sweep_prints_every_run_and_what_is_left_out(cli):
+    ran = cli(
+        *["sweep", "--model", "lenet_300_100", "--model", "lenet5", "--dataset", "digits"],
+        *["--step", "magnitude_pruning:sparsity=0.5|0.9", "--json"],
+    )
+    assert ran.returncode == 0, ran.stderr
+    printed = json.loads(ran.stdout)
+    assert [r["recipe"] for r in printed["runs"]] == ["prune 50 %", "prune 90 %"]
+    assert all(set(FIELDS) <= set(r) for r in printed["runs"])
+    assert printed["runs"][0]["bytes"] > printed["runs"][1]["bytes"]
+    assert "16×16 pixels" in printed["left_out"][0]
+    assert "2/2 lenet_300_100, prune 90 %" in ran.stderr
+
+
+def test_a_search_prints_what_it_recommends_and_its_figures_on_test(cli, tmp_path):
+    ran = cli(
+        *["search", "--model", "lenet_300_100", "--dataset", "digits", "--points", "3"],
+        *["--seconds", "4", "--epochs", "0", "--json"],
+    )
+    assert ran.returncode == 0, ran.stderr
+    printed = json.loads(ran.stdout)
+    best = printed["best"]
+    assert best["points"] <= 3 and best["split"] == "test" and printed["tried"] >= 1
+    assert "points lost" in ran.stderr
+    recipe = tmp_path / "best.json"
+    recipe.write_text(json.dumps(best["recipe"]))
+    again = json.loads(cli("run", "--recipe", str(recipe), "--json").stdout)
+    assert (again["bytes"], again["accuracy"]) == (best["bytes"], best["accuracy"])
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["search", "--dataset", "digits", "--points", "1"], "at least one network"),
+        (["search", "--model", "net", "--dataset", "digits"], "needs a limit on the points lost"),
+        (["search", "--model", "nothing", "--dataset", "digits", "--points", "1"], "unknown"),
+        (["sweep", "--model", "net", "--dataset", "digits", "--step", "magnitude_pruning:x=1"],
+         "unknown knob"),
+    ],
+)  # fmt: skip
+def test_a_search_or_sweep_of_nonsense_is_one_sentence(arguments, sentence, capsys):
+    from compression.__main__ import main
+
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1

@@ -208,7 +208,8 @@ def plain(text: str) -> str:
 
 
 def mine() -> Bench:
-    return st.session_state["bench"]
+    """The bench of this person."""
+    return st.session_state.setdefault("bench", Bench())
 
 
 def load(new: Sequence[Step]) -> None:

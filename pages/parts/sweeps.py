@@ -32,8 +32,8 @@ def sweep_controls(network: str, dataset: str) -> Sweep | None:
         "Widths, %",
         "100",
         key="sweep_widths",
-        help="Of the dense network: shares of its hidden units, as in 25, 50, 100. Narrower ones are"
-        " trained first.",
+        help="Of the dense network: shares of its hidden units, as in 25, 50, 100; narrower ones"
+        " are trained first.",
         **BOUND,
     )
     seeds = right.number_input(
@@ -80,7 +80,7 @@ def sweep_controls(network: str, dataset: str) -> Sweep | None:
 
 def _knobs(place: int, step: Step, trouble: list[str]) -> tuple[Step, list[Axis]]:
     """Fields for the knobs of a step. Returns it as turned, and its axes."""
-    fields = [f for f in dataclasses.fields(step) if "by_layer" not in f.metadata]
+    fields = _fields(step)
     axes: list[Axis] = []
     for start in range(0, len(fields), COLUMNS):
         row = fields[start : start + COLUMNS]
@@ -89,7 +89,7 @@ def _knobs(place: int, step: Step, trouble: list[str]) -> tuple[Step, list[Axis]
                 field.name.replace("_", " ").capitalize(),
                 USUAL.get(field.name, ""),
                 placeholder=f"{getattr(step, field.name)}",
-                key=f"{place}.{step.name}.{field.name}",
+                key=_key(place, step, field),
                 help=f"{field.metadata['help']}{_range(field)}. {HELP}",
                 **BOUND,
             )
@@ -123,12 +123,14 @@ def turn_to(sweep: Sweep) -> None:
     """Set the controls to a sweep. A callback."""
     steps.mine().take(sweep.steps)
     steps.mine().edit()
-    for key in [k for k in st.session_state if _is_knob(str(k))]:
-        st.session_state[key] = ""
+    for place, step in enumerate(sweep.steps):
+        for field in _fields(step):
+            st.session_state[_key(place, step, field)] = ""
     for axis in sweep.axes:
-        name = sweep.steps[axis.place].name
+        step = sweep.steps[axis.place]
+        field = next(f for f in _fields(step) if f.name == axis.knob)
         text = ", ".join(f"{v:g}" if isinstance(v, float | int) else v for v in axis.values)
-        st.session_state[f"{axis.place}.{name}.{axis.knob}"] = text
+        st.session_state[_key(axis.place, step, field)] = text
     st.session_state.update(
         sweep_networks=list(sweep.models),
         sweep_widths=", ".join(f"{100 * w:g}" for w in sweep.widths),
@@ -137,8 +139,13 @@ def turn_to(sweep: Sweep) -> None:
     )
 
 
-def _is_knob(key: str) -> bool:
-    return key.partition(".")[0].isdigit() and key.count(".") == 2
+def _fields(step: Step) -> list[dataclasses.Field[Any]]:
+    """The knobs that can be an axis."""
+    return [f for f in dataclasses.fields(step) if "by_layer" not in f.metadata]
+
+
+def _key(place: int, step: Step, field: dataclasses.Field[Any]) -> str:
+    return f"{place}.{step.name}.{field.name}"
 
 
 def name_of(sweep: Sweep) -> str:
