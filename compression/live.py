@@ -49,7 +49,7 @@ class Ask:
     """What a slider wants to know: a recipe without training to do, scored on this split.
 
     layer: of the network, which has its dense weights again; accuracy then changes against the
-    network of the recipe, whose run must be stored, and the cost is that network's. Never stored.
+    network of the recipe, and the cost is that network's. Never stored.
     """
 
     recipe: Recipe
@@ -223,11 +223,14 @@ class Live:
         return _Look(ask, base, cost, before, forward, estimator, *empty)
 
     def _answers(self, ask: Ask) -> np.ndarray:
-        """What the recipe's own network answers."""
+        """What the recipe's own network answers; usually it has been looked at already."""
         found = self.store.predictions(ask.recipe.digest, ask.split)
-        if found is None:
-            raise JobError(f"{ask.recipe.label}: its run has to be stored before its layers")
-        return found
+        if found is not None:
+            return found
+        own = self._look(Ask(ask.recipe, ask.split))
+        while own.score is None:
+            own.see_more()
+        return own.answers
 
     def _base(self, ask: Ask) -> _Base:
         dense, start = ask.recipe.dense, start_of(ask.recipe, self.store)

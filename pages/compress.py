@@ -15,8 +15,9 @@ from compression.jobs import Ask
 from compression.pareto import front
 from compression.pipeline import missing_training
 from compression.recipe import layer_values
+from compression.references import is_reference
 from compression.result import Result
-from pages.parts import cached, controls, curves, frame, panels, training
+from pages.parts import cached, controls, curves, frame, panels, training, why
 
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 TRAIL = 6
@@ -30,6 +31,7 @@ with page:
     title, actions = frame.head(st)
     card_row = st.container()
     left, right = st.columns([4.4, 8], gap="medium")
+    why_place = st.container()
     bottom = st.columns([4, 4, 3], gap="small")
 
 with actions:
@@ -94,9 +96,7 @@ if here is not None and not here.estimated:
 
 def hero(dense: Result) -> figures.Hero:
     stored = [
-        r
-        for r in cached.runs(dataset, network)
-        if r.accuracy(split) and not figures.is_reference(r)
+        r for r in cached.runs(dataset, network) if r.accuracy(split) and not is_reference(r.recipe)
     ]
     of_all = [figures.spot(r, split) for r in stored]
     best = [of_all[i] for i in front([(s.bytes, s.accuracy) for s in of_all])]
@@ -138,11 +138,19 @@ with formula:
     if setting.own_sparsities or setting.own_levels:
         layers = layer_values(setting.own_sparsities) | layer_values(setting.own_levels)
         st.caption(f"Settings of their own: {', '.join(layers)}; see Layers")
+    told = st.container()
+    buttons = st.container(horizontal=True, vertical_alignment="center")
     if not missing:
         known = advice(shown, found, len(DATASETS[dataset].classes))
-        panels.remedies(
-            [a for a in known if controls.widget_values(a.recipe)][:1], controls.turn_to
-        )
+        first = [a for a in known if controls.widget_values(a.recipe)][:1]
+        with told:
+            panels.remedies(first, controls.turn_to, buttons)
+    with buttons:
+        asked_why = why.switch()
+
+if asked_why:
+    with why_place:
+        why.panel(shown, split, engine, controls.turn_to)
 
 with right:
     dense = engine.result(Ask(recipe.dense, split))

@@ -24,6 +24,8 @@ from compression.robustness import verdicts_under
 from compression.search import found_for
 from compression.store import Shelf, Store
 from compression.verdicts import Verdicts, pictures, verdicts_of
+from compression.why import Unlearnt
+from compression.why import unlearnt as _unlearnt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +87,12 @@ def change(before: str, after: str, dataset: str, split: str) -> Change | None:
 def layers(digest: str, _recipe: Recipe) -> tuple[LayerView, ...]:
     """Each layer of a recipe's network, from inside. digest: of the recipe, the key."""
     return engine().layers(_recipe)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def unlearnt(digest: str, split: str, _recipe: Recipe) -> Unlearnt:
+    """What a recipe's network has unlearnt. digest: of the recipe, the key."""
+    return engine().call(_unlearnt, _recipe, split)
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)  # 0.5 MB each, 1 MB of the test split

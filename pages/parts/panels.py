@@ -238,10 +238,16 @@ def _achieved(recipe: Recipe, result: Result | Preview | None) -> str:
     return f", {100 * (1 - sum(result.cost.hidden) / sum(full)):.0f} % gone"
 
 
-def remedies(found: Sequence[Advice], mend: Callable[[Recipe], None]) -> None:
-    """What is wrong, a line each, and a button that mends it. mend: its callback."""
+def remedies(found: Sequence[Advice], mend: Callable[[Recipe], None], line: Any = None) -> None:
+    """What is wrong, a line each, and a button that mends it. mend: its callback; line: where the
+    buttons go, if not beside what they mend.
+    """
     for i, one in enumerate(found):
-        text, button = st.columns([5, 3.4], vertical_alignment="center", gap="small", wrap=False)
+        if line is None:
+            look: dict[str, Any] = dict(vertical_alignment="center", gap="small", wrap=False)
+            text, button = st.columns([5, 3.4], **look)
+        else:
+            text, button = st.container(), line
         text.markdown(f":small[:material/lightbulb: {one.text.replace(' %', chr(0xA0) + '%')}]")
         button.button(
             one.remedy,
