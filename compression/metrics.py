@@ -90,7 +90,7 @@ def _lost(result: Result, split: str) -> float | None:
     score = _score(result, split)
     if score is None:
         return None
-    return 0.0 if score.change is None else -100 * score.change.difference
+    return 0.0 if score.change is None else 0.0 - 100 * score.change.difference
 
 
 def _loss(result: Result, split: str) -> float | None:
@@ -98,8 +98,8 @@ def _loss(result: Result, split: str) -> float | None:
     return None if score is None else score.loss
 
 
-_SHARES = (0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0, 90.0, 92.0, 94.0, 95.0)
-_SHARES += (96.0, 97.0, 98.0, 98.5, 99.0, 99.5, 100.0)
+_SHARES = (*(10.0 * i for i in range(9)), 85.0, 90.0, 92.0, 94.0, 95.0, 96.0, 97.0, 98.0, 98.5)
+_SHARES += (99.0, 99.5, 100.0)
 _SIZES = tuple(s for s in _POWERS if 100 <= s <= 1e8)
 
 MEASURES: dict[str, Measure] = {

@@ -21,7 +21,7 @@ from compression.figures import (
     Track,
 )
 from compression.pipeline import run
-from compression.pruning import MagnitudePruning, RandomPruning
+from compression.pruning import MagnitudePruning
 from compression.quantization import CodebookQuantization
 from compression.recipe import Recipe
 from compression.result import Epoch, Part
@@ -313,87 +313,6 @@ def test_losses_are_drawn_from_their_first_epoch_on(p, n):
     found = traces(figure)
     assert len(found["loss"].x) == len(found["accuracy"].x) == n
     assert list(figure.layout.xaxis.range) == [0.5, 10.5], "the axis does not grow with the line"
-
-
-# all runs
-
-
-def results() -> list:
-    return [
-        made_result(DENSE, 35_000, 97),
-        made_result(DENSE.then(PRUNE), 9_000, 95),
-        made_result(DENSE.then(SHARE), 6_000, 96),
-        made_result(DENSE.then(PRUNE, SHARE), 2_000, 90),
-        made_result(DENSE.then(RandomPruning()), 1_500, 92),
-        made_result(DENSE.then(Distill()), 10_000, 94),
-        made_result(DENSE.then(Distill(alpha=0)), 9_500, 93),
-        made_result(DENSE.then(PRUNE.changed(sparsity=0.5)), 20_000, 95, tested=False),
-    ]
-
-
-def test_the_runs_know_their_front_and_its_prices():
-    runs = figures.runs_data(results(), "test")
-    assert len(runs) == 7, "a run that was not scored on the split is not shown"
-    by_size = {r.bytes: r for r in runs}
-    assert [r.bytes for r in runs if r.on_front] == [35_000, 6_000, 2_000]
-    assert by_size[2_000].price == "the smallest of the front"
-    assert by_size[6_000].price == f"next smaller saves 4.00{units.NBSP}kB for 6.00 pt"
-    assert by_size[35_000].price == f"next smaller saves 29.0{units.NBSP}kB for 1.00 pt"
-    assert all(r.price == "" for r in runs if not r.on_front)
-    assert {r.bytes for r in runs if r.reference} == {1_500, 9_500}
-
-
-def test_a_run_says_what_it_is():
-    (run,) = figures.runs_data([made_result(DENSE.then(PRUNE, SHARE), 2_000, 90)], "validation")
-    assert (run.network, run.family, run.label) == (
-        "lenet_300_100",
-        "combined",
-        "prune 90 %, 16 levels",
-    )
-    assert run.digest == DENSE.then(PRUNE, SHARE).digest and run.accuracy == 90
-    assert run.low < 90 < run.high and run.on_front and run.price == "the smallest of the front"
-
-
-def test_no_results_are_no_runs():
-    assert figures.runs_data([], "test") == []
-    assert figures.runs_data([made_result(DENSE, tested=False)], "test") == []
-
-
-@THEMES
-@pytest.mark.parametrize("fronts_only", [False, True])
-@pytest.mark.parametrize("n", [0, 1, 2, 7])
-@pytest.mark.parametrize("dense", [[], [Spot(200_000, 97, 96, 98, "LeNet")]], ids=["", "dense"])
-def test_the_runs_are_drawn_with_much_and_with_little(p, n, fronts_only, dense):
-    runs = figures.runs_data(results(), "test")[1 : n + 1]
-    chosen = runs[-1].digest if runs else "nothing"
-    figure = figures.draw_runs(runs, dense, chosen, p, HEIGHT, fronts_only)
-    found = traces(figure)
-    if not runs:
-        assert not found
-        return
-    shown = {d[0] for t in figure.data if t.customdata is not None for d in t.customdata}
-    if not fronts_only:
-        assert shown == {r.digest for r in runs}
-    assert list(found["chosen"].x) == [runs[-1].bytes]
-    assert ("dense" in found) is bool(dense)
-
-
-def test_a_dominated_run_is_pale_and_not_on_the_line():
-    runs = figures.runs_data(
-        [
-            made_result(DENSE.then(PRUNE), 9_000, 95),
-            made_result(DENSE.then(PRUNE.changed(sparsity=0.8)), 9_500, 94),
-            made_result(DENSE.then(PRUNE.changed(sparsity=0.7)), 12_000, 96),
-        ],
-        "test",
-    )
-    found = traces(figures.draw_runs(runs, [], None, LIGHT, HEIGHT))
-    assert list(found["pruned"].x) == [9_000, 12_000]
-    assert list(found["pruned, dominated"].x) == [9_500]
-    assert found["pruned, dominated"].marker.color != found["pruned"].marker.color
-    assert "pruned, dominated" not in traces(
-        figures.draw_runs(runs, [], None, LIGHT, HEIGHT, fronts_only=True)
-    )
 
 
 def test_a_spot_is_the_score_on_the_split_or_else_on_validation():

@@ -167,27 +167,6 @@ def test_distill_trains_its_students_and_answers(open_page):
     assert len(trace(at, 0, "with teacher")["x"]) == 3
 
 
-def test_tradeoff_without_runs_says_what_to_do(open_page):
-    at = open_page("tradeoff")
-    assert "no runs" in at.title[0].value
-    assert any("Compress" in m.value for m in at.markdown)
-
-
-def test_tradeoff_lists_runs_and_opens_one_in_compress(open_page):
-    for prune in ("60", "80", "95"):
-        open_page(prune=prune, levels="off")
-    at = open_page("tradeoff")
-    table = at.dataframe[0].value
-    assert len(table) == 3
-    picked = cached.engine().store.get(at.session_state["picked"])
-    assert picked is not None
-    link = controls.link(picked.recipe)
-    assert link is not None
-    compress = open_page(**link)
-    assert "smaller" in compress.title[0].value
-    assert list(trace(compress, 0, "this setting")["x"]) == [picked.cost.bytes]
-
-
 def test_every_recipe_of_the_controls_can_be_opened_again():
     dense = baseline("net", "mnist")
     for steps in (

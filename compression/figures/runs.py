@@ -1,191 +1,275 @@
-"""All runs of a data set, with the front of each method."""
+"""All runs of a data set as points: one measure against another, with their fronts, their fair
+references and their repeats over seeds.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import plotly.graph_objects as go
-
-from .. import units
-from ..pareto import front
+from ..metrics import MEASURES
+from ..pareto import Lower, fronts, hypervolume, neighbours
+from ..recipe import Recipe
+from ..references import REFERENCES, reference_of
+from ..repeats import mean, repeats
 from ..result import Result
-from .hero import Spot, spot
-from .look import (
-    FAMILIES,
-    SHAPES,
-    Drawing,
-    Palette,
-    blank,
-    percent_axis,
-    put_label,
-    rgba,
-    size_axis,
-    y_window,
-)
+from .look import FAMILIES
+
+FRONTS = ("method", "network", "all", "none")  # a front for each of what
+BELOW = 10.0  # points below the dense network where the hypervolume begins
+
+
+class Axes(NamedTuple):
+    """Keys of the measures that are shown. color: empty for the method's; size: empty for one."""
+
+    x: str = "bytes"
+    y: str = "accuracy"
+    color: str = ""
+    size: str = ""
+    fronts: str = "method"
+
+    @property
+    def lower(self) -> Lower:
+        """Whether less is better, of x and of y."""
+        return MEASURES[self.x].lower, MEASURES[self.y].lower
+
+
+class Seed(NamedTuple):
+    """One of the repeats of an operating point."""
+
+    digest: str
+    number: int
+    x: float
+    y: float
 
 
 class Run(NamedTuple):
-    """One stored run in the trade-off plot.
+    """One operating point: a run, or the mean of its repeats over seeds.
 
-    accuracy: percent; price: what the next smaller or larger front point costs.
+    digest: of the run, or of the first seed; low, high: 95 % interval of y, NaN where there is
+    none; reference: key of the reference it is one of; seeds: each repeat, none of one alone.
     """
 
     digest: str
     network: str
     family: str
     label: str
-    bytes: int
-    accuracy: float
+    x: float
+    y: float
     low: float
     high: float
-    reference: bool
-    on_front: bool
-    price: str
+    color: float
+    size: float
+    reference: str
+    seeds: tuple[Seed, ...] = ()
+
+    @property
+    def compared_only(self) -> bool:
+        """Whether it is there as a reference only, and on no front but its own."""
+        return bool(self.reference) and not REFERENCES[self.reference].rival
 
 
-def runs_data(results: Sequence[Result], split: str) -> list[Run]:
-    """Stored results as points, with the front of all but the references and, for its points, the
-    price of the next one.
+class Front(NamedTuple):
+    """name: its method or network; family: whose colour it has, empty for none; members: places
+    in the list of runs, from the best x on; words: what each saves and loses against the members
+    beside it.
     """
-    scored = [r for r in results if r.accuracy(split)]
-    spots = [spot(r, split) for r in scored]
-    fair = [i for i, r in enumerate(scored) if not is_reference(r)]
-    chosen = [fair[i] for i in front([(spots[i].bytes, spots[i].accuracy) for i in fair])]
-    price = {}
-    for smaller, larger in zip(chosen, chosen[1:], strict=False):
-        a, b = spots[smaller], spots[larger]
-        price[larger] = (
-            f"next smaller saves {units.size(b.bytes - a.bytes)} for"
-            f" {b.accuracy - a.accuracy:.2f} pt"
-        )
+
+    name: str
+    family: str
+    members: list[int]
+    words: list[str]
+
+
+class Cloud(NamedTuple):
+    """All that the plot of the runs shows. dense: the networks before compression, as fp32."""
+
+    axes: Axes
+    runs: list[Run]
+    dense: list[Run]
+    fronts: list[Front]
+    references: list[Front]
+
+    @property
+    def on_front(self) -> set[str]:
+        """Digests of the runs on some front."""
+        return {self.runs[i].digest for front in self.fronts for i in front.members}
+
+
+class Reach(NamedTuple):
+    """How much of the plane of size and accuracy runs reach.
+
+    bytes, accuracy: where it begins, the reference point of the hypervolume; rows: name, what it
+    shows (empty for a method), hypervolume in factors of ten times points, and how many runs.
+    """
+
+    bytes: int
+    accuracy: float
+    rows: list[tuple[str, str, float, int]]
+
+
+def family_of(recipe: Recipe) -> str:
+    """The method of a run: the recipe's family, but that of its reference for a smaller network
+    that was only trained.
+    """
+    reference = reference_of(recipe)
+    own = recipe.family
+    return REFERENCES[reference].family if own == "dense" and reference else own
+
+
+def reach_data(dense: Sequence[Result], results: Sequence[Result], split: str) -> Reach | None:
+    """The hypervolume of each method and of each kind of reference, against the largest dense fp32
+    file and the best dense accuracy less BELOW points; None where no dense network was scored.
+    """
+    scores = [100 * a.value for r in dense if (a := r.accuracy(split))]
+    if not scores:
+        return None
+    largest, floor = max(r.cost.fp32_bytes for r in dense), max(scores) - BELOW
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for result in results:
+        score, kind = result.accuracy(split), reference_of(result.recipe)
+        if score is None:
+            continue
+        names = [REFERENCES[kind].title] if kind else []
+        if not kind or REFERENCES[kind].rival:
+            names.append(family_of(result.recipe))
+        for name in names:
+            point = math.log10(result.cost.bytes), 100 * score.value
+            groups.setdefault(name, []).append(point)
+    known = [(family, "") for family in FAMILIES]
+    known += [(r.title, r.shows) for r in REFERENCES.values()]
+    rows = [
+        (name, shows, hypervolume(mine, (math.log10(largest), floor)), len(mine))
+        for name, shows in known
+        for mine in [groups.get(name, [])]
+    ]
+    return Reach(largest, floor, rows)
+
+
+def cloud(
+    results: Sequence[Result],
+    axes: Axes,
+    split: str,
+    titles: Mapping[str, str],
+    joined: bool = True,
+) -> Cloud:
+    """Stored results as points, with their fronts.
+
+    titles: of the networks; joined: repeats over seeds as one point.
+    """
+    dense = [r for r in results if family_of(r.recipe) == "dense"]
+    others = [r for r in results if family_of(r.recipe) != "dense"]
+    groups = repeats(others) if joined else [[r] for r in others]
+    runs = [r for r in (_run(group, axes, split, titles) for group in groups) if r is not None]
+    spots = (_run([_as_fp32(r)], axes, split, titles) for r in dense)
+    return Cloud(
+        axes,
+        runs,
+        [s for s in spots if s is not None],
+        _fronts(runs, axes),
+        _references(runs, axes),
+    )
+
+
+def _as_fp32(dense: Result) -> Result:
+    """The dense network as the fp32 file that everything is compared with."""
+    cost = dataclasses.replace(dense.cost, bytes=dense.cost.fp32_bytes)
+    return dataclasses.replace(dense, cost=cost)
+
+
+def _run(group: list[Result], axes: Axes, split: str, titles: Mapping[str, str]) -> Run | None:
+    """An operating point of one run or more; None where a measure of an axis is not known."""
+    known = [(r, x, y) for r in group for x, y in [_place(r, axes, split)] if _there(x, y)]
+    if not known:
+        return None
+    first, x, y = known[0]
+    low, high = _interval(first, axes.y, split)
+    seeds: tuple[Seed, ...] = ()
+    if len(known) > 1:
+        seeds = tuple(Seed(r.digest, r.recipe.seed, x, y) for r, x, y in known)
+        x = mean([s.x for s in seeds]).value
+        y, low, high, _ = mean([s.y for s in seeds])
+    return Run(
+        first.digest,
+        titles.get(first.recipe.model, first.recipe.model),
+        family_of(first.recipe),
+        first.recipe.label,
+        x,
+        y,
+        low,
+        high,
+        _value(first, axes.color, split),
+        _value(first, axes.size, split),
+        reference_of(first.recipe),
+        seeds,
+    )
+
+
+def _place(result: Result, axes: Axes, split: str) -> tuple[float, float]:
+    return _value(result, axes.x, split), _value(result, axes.y, split)
+
+
+def _there(x: float, y: float) -> bool:
+    return not (math.isnan(x) or math.isnan(y))
+
+
+def _value(result: Result, key: str, split: str) -> float:
+    """A measure of a result; NaN where there is none, or where its axis can't show it."""
+    if not key:
+        return math.nan
+    measure = MEASURES[key]
+    value = measure.of(result, split)
+    return math.nan if value is None or (measure.unit.log and value <= 0) else value
+
+
+def _interval(result: Result, key: str, split: str) -> tuple[float, float]:
+    score = result.accuracy(split)
+    if key != "accuracy" or score is None:
+        return math.nan, math.nan
+    return 100 * score.metric.low, 100 * score.metric.high
+
+
+def _fronts(runs: list[Run], axes: Axes) -> list[Front]:
+    """One for each method or network, one of all, or none; references apart."""
+    if axes.fronts == "none":
+        return []
+    fair = [i for i, r in enumerate(runs) if not r.compared_only]
+    group = dict(method=lambda r: r.family, network=lambda r: r.network, all=lambda r: "all runs")[
+        axes.fronts
+    ]
+    names = [group(runs[i]) for i in fair]
+    found = fronts([(runs[i].x, runs[i].y) for i in fair], names, axes.lower)
     return [
-        Run(
-            r.digest,
-            r.recipe.model,
-            r.recipe.family,
-            r.recipe.label,
-            s.bytes,
-            s.accuracy,
-            s.low,
-            s.high,
-            is_reference(r),
-            i in chosen,
-            price.get(i, "the smallest of the front" if i in chosen else ""),
-        )
-        for i, (r, s) in enumerate(zip(scored, spots, strict=True))
+        _front(name, name if axes.fronts == "method" else "", [fair[i] for i in chosen], runs, axes)
+        for name, chosen in sorted(found.items())
     ]
 
 
-def is_reference(result: Result) -> bool:
-    """Whether a run is there to compare with: random pruning, or a student without its teacher."""
-    return any(
-        s.name == "random_pruning" or getattr(s, "alpha", 1) == 0 for s in result.recipe.steps
-    )
+def _references(runs: list[Run], axes: Axes) -> list[Front]:
+    """The front of each kind of reference."""
+    there = [i for i, r in enumerate(runs) if r.reference]
+    points = [(runs[i].x, runs[i].y) for i in there]
+    found = fronts(points, [runs[i].reference for i in there], axes.lower)
+    return [
+        _front(REFERENCES[k].title, REFERENCES[k].family, [there[i] for i in found[k]], runs, axes)
+        for k in REFERENCES
+        if k in found
+    ]
 
 
-def draw_runs(
-    runs: list[Run],
-    dense: Sequence[Spot],
-    chosen: str | None,
-    p: Palette,
-    height: int,
-    fronts_only: bool = False,
-) -> go.Figure:
-    """Accuracy against file size of all runs: a front per method, the rest pale. customdata: the
-    run's digest.
-    """
-    figure = blank(p, height, "Accuracy against file size", "line: front, pale: dominated", r=24)
-    if not runs:
-        return figure.figure()
-    top = max([*(r.accuracy for r in runs), *(s.accuracy for s in dense)])
-    lower_third = sorted(r.accuracy for r in runs if not r.reference or len(runs) < 3)[
-        len(runs) // 9 :
-    ][:1]
-    low, high, step = y_window(top, max(top - 10.9, *lower_third, 0.0))
-    left = min(r.bytes for r in runs) / 1.5
-    right = max([*(r.bytes for r in runs), *(s.bytes for s in dense)]) * 1.6
-    for family in FAMILIES:
-        mine = [r for r in runs if r.family == family and not r.reference]
-        best = [mine[i] for i in front([(r.bytes, r.accuracy) for r in mine])]
-        color = p.marks[family]
-        if not fronts_only:
-            rest = [r for r in runs if r.family == family and r not in best]
-            _runs_trace(
-                figure,
-                rest,
-                f"{family}, dominated",
-                mode="markers",
-                marker=dict(
-                    symbol=[f"{SHAPES[family]}{'-open' if r.reference else ''}" for r in rest],
-                    size=9,
-                    color=rgba(color, 0.28),
-                ),
-            )
-        _runs_trace(
-            figure,
-            best,
-            family,
-            mode="lines+markers",
-            line=dict(color=color, width=1.8, shape="hv"),
-            marker=dict(symbol=SHAPES[family], size=11 if family == "combined" else 9, color=color),
-        )
-        inside = [r for r in best if low < r.accuracy < high]
-        if inside:
-            put_label(
-                figure,
-                p,
-                math.log10(inside[0].bytes),
-                inside[0].accuracy,
-                f"<b>{family}</b>",
-                p.words[family],
-                yshift=-15,
-                xanchor="left",
-                xshift=-8,
-            )
-    for s in dense:
-        figure.add_scatter(
-            x=[s.bytes],
-            y=[s.accuracy],
-            mode="markers",
-            marker=dict(size=12, color=p.marks["dense"]),
-            name="dense",
-            hovertemplate=f"{s.text}, fp32 file<br>%{{y:.2f}} %<extra></extra>",
-        )
-    for at in (r for r in runs if r.digest == chosen):
-        figure.add_scatter(
-            x=[at.bytes],
-            y=[at.accuracy],
-            mode="markers",
-            hoverinfo="skip",
-            name="chosen",
-            marker=dict(
-                size=21, symbol="circle-open", color=p.marks["combined"], line=dict(width=2.5)
-            ),
-            error_y=dict(
-                type="data",
-                symmetric=False,
-                array=[at.high - at.accuracy],
-                arrayminus=[at.accuracy - at.low],
-                color=p.marks["combined"],
-                thickness=2,
-                width=5,
-            ),
-        )
-    figure.update_layout(xaxis=size_axis(left, right), yaxis=percent_axis(low, high, step))
-    return figure.figure()
+def _front(name: str, family: str, members: list[int], runs: list[Run], axes: Axes) -> Front:
+    x, y = MEASURES[axes.x], MEASURES[axes.y]
+    beside = neighbours(sorted(members, key=lambda i: runs[i].x))
 
+    def words(i: int) -> str:
+        lines = []
+        for arrow, other in zip("←→", beside[i], strict=True):
+            if other is not None:
+                a, b = runs[other], runs[i]
+                said = f"{x.difference(a.x, b.x)}, {y.difference(a.y, b.y)}"
+                lines.append(f"<br>than the next {arrow}: {said}")
+        return "".join(lines)
 
-def _runs_trace(figure: Drawing, runs: list[Run], name: str, **style: object) -> None:
-    figure.add_scatter(
-        x=[r.bytes for r in runs],
-        y=[r.accuracy for r in runs],
-        name=name,
-        customdata=[[r.digest, r.label, units.size(r.bytes), r.price, r.network] for r in runs],
-        hovertemplate=(
-            "<b>%{customdata[1]}</b> (%{customdata[4]})<br>%{customdata[2]}, %{y:.2f}"
-            " %<br>%{customdata[3]}<extra></extra>"
-        ),
-        **style,
-    )
+    return Front(name, family, members, [words(i) for i in members])

@@ -1,0 +1,160 @@
+"""The runs that are shown as a table, and how much each method reaches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from compression import figures, units
+from compression.labels import NOTHING, Label
+from compression.metrics import BYTES, COUNT, MEASURES
+from compression.models import NETWORKS
+from compression.recipe import Recipe
+from compression.references import is_reference
+from compression.result import Result
+
+from . import exploring
+
+COLOURS = {"pruned": "orange", "quantized": "blue", "distilled": "green", "combined": "violet"}
+ALWAYS = ("bytes", "accuracy", "lost", "nonzero_macs")  # measures that are always columns
+HEIGHT, ROW = 196, 34  # pixels
+
+
+def table(
+    shown: list[Result],
+    cloud: figures.Cloud,
+    labels: Mapping[str, Label],
+    split: str,
+    networks: bool,
+) -> list[Recipe]:
+    """All runs, those on a front first. networks: say which network. Returns the chosen rows'."""
+    on_front, axes = cloud.on_front, cloud.axes
+    order = sorted(shown, key=lambda r: (r.digest not in on_front, -_share(r, split)))
+    digests = [r.digest for r in order]
+    measures = dict.fromkeys(filter(None, (*ALWAYS, axes.x, axes.y, axes.color, axes.size)))
+    numbers = {_head(key): _column(key, order, split) for key in measures}
+    columns: dict[str, list[Any]] = {
+        "Run": [_name(d, labels.get(d, NOTHING)) for d in digests],
+        "Recipe": [r.recipe.label for r in order],
+        "Method": [[figures.family_of(r.recipe)] for r in order],
+    }
+    if networks:
+        columns["Network"] = [NETWORKS[r.recipe.model].title for r in order]
+    columns |= numbers
+    columns["Against dense"] = [_verdict(r, split) for r in order]
+    columns["Place"] = [_role(r, on_front) for r in order]
+    if any(r.recipe.seed for r in order):
+        columns["Seed"] = [r.recipe.seed for r in order]
+    config: dict[str, Any] = {
+        _head(key): st.column_config.NumberColumn(
+            format="compact" if MEASURES[key].unit is COUNT else "%.2f"
+        )
+        for key in measures
+    }
+    config["Method"] = st.column_config.MultiselectColumn(
+        options=list(COLOURS), color=list(COLOURS.values()), width=96
+    )
+    config[_head("bytes")] = st.column_config.ProgressColumn(
+        format="%.1f", min_value=0, max_value=max(numbers[_head("bytes")]), color="violet"
+    )
+    key = f"table-{hash(tuple(digests))}"  # other rows, another choice of rows
+    event: Any = st.dataframe(
+        pd.DataFrame(columns),
+        hide_index=True,
+        height=HEIGHT,
+        row_height=ROW,
+        width="stretch",
+        key=key,
+        on_select=partial(exploring.pick_row, key, digests),
+        selection_mode="multi-row",
+        alt="All runs: recipe, method, file size, accuracy",
+        column_config=config,
+    )
+    return [order[i].recipe for i in event.selection.rows if i < len(order)]
+
+
+def _share(result: Result, split: str) -> float:
+    return (result.accuracy(split) or result.validation).value
+
+
+def _name(digest: str, label: Label) -> str:
+    return f"{'★ ' if label.starred else ''}{label.name or digest[:4]}"
+
+
+def _head(key: str) -> str:
+    """The title of a measure's column, with the unit of its numbers."""
+    measure = MEASURES[key]
+    unit = "kB" if measure.unit is BYTES else measure.unit.hover[1].strip()
+    title = "File" if key == "bytes" else measure.title
+    return f"{title}, {unit}" if unit and key != "lost" else title
+
+
+def _column(key: str, results: list[Result], split: str) -> list[Any]:
+    measure = MEASURES[key]
+    scale = 1_000 if measure.unit is BYTES else 1
+    values = [measure.of(r, split) for r in results]
+    return [None if v is None or math.isnan(v) else v / scale for v in values]
+
+
+def _verdict(result: Result, split: str) -> str:
+    """What became of the accuracy: inside the noise, or outside of it."""
+    change = (result.accuracy(split) or result.validation).change
+    if change is None:
+        return ""
+    if change.within_noise:
+        return "within noise"
+    return "gained" if change.difference > 0 else "lost"
+
+
+def _role(result: Result, on_front: set[str]) -> str:
+    if result.digest in on_front:
+        return "front"
+    return "reference" if is_reference(result.recipe) else ""
+
+
+def reach(d: figures.Reach | None) -> None:
+    """The hypervolume of each method and of each kind of reference."""
+    if d is None:
+        return
+    most = max(1.0, *(area for *_, area, _ in d.rows))
+    st.markdown("**How much each method reaches**")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Of": [name for name, *_ in d.rows],
+                "Hypervolume": [area if n else None for *_, area, n in d.rows],
+                "Runs": [n for *_, n in d.rows],
+                "The distance to it is": [shows for _, shows, *_ in d.rows],
+            }
+        ),
+        hide_index=True,
+        row_height=ROW,
+        placeholder="none yet",
+        alt="Hypervolume of each method and of each reference",
+        column_config={
+            "Hypervolume": st.column_config.ProgressColumn(
+                format="%.2f",
+                min_value=0,
+                max_value=most,
+                color="gray",
+            )
+        },
+    )
+    none = [name for name, shows, _, n in d.rows if shows and not n]
+    if none:
+        st.page_link(
+            "pages/search.py",
+            label=f"No runs yet of: {', '.join(none)}. A sweep on **Search** makes them.",
+            icon=":material/search:",
+            query_params={"view": "Sweep"},
+        )
+    st.caption(
+        "Area that a front covers, size in factors of ten, accuracy in points, from"
+        f" {units.size(d.bytes)} and {d.accuracy:.1f}{units.NBSP}% on: ten times smaller at no loss"
+        f" covers {figures.BELOW:.0f}."
+    )
