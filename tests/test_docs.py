@@ -39,7 +39,7 @@ def test_the_python_of_the_readme_runs():
 def test_the_command_lines_of_the_readme_run(tmp_path):
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     commands = [line.split()[1:] for line in lines if line.startswith("python ")]
-    assert len(commands) == 3
+    assert len(commands) == 5
     accuracies = []
     for command in commands:
         words = [str(tmp_path / w) if w.endswith(".nnz") else w for w in command]

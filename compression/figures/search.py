@@ -27,6 +27,13 @@ from .look import (
 )
 
 
+# smaller files lie to the left: there is room beside the best, and above the runner-up
+LABEL: dict[str, dict[str, Any]] = {
+    "best": dict(xanchor="right", xshift=-13),
+    "runner-up": dict(xanchor="left", xshift=6, yshift=15),
+}
+
+
 class Trial(NamedTuple):
     """One recipe that was tried. x: bytes or multiply-adds; change: of the accuracy in points."""
 
@@ -132,7 +139,7 @@ def draw_goal(d: GoalPlot, p: Palette, height: int) -> go.Figure:
                 t.change,
                 f"<b>{name}</b>" if name == "best" else name,
                 p.words["combined"],
-                yshift=18 if name == "best" else -16,
+                **LABEL[name],
             )
     figure.add_hline(0.0, dict(color=p.axis, width=1))
     step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if (high - low) / s <= 7)
