@@ -110,6 +110,7 @@ def open_page(tmp_path, monkeypatch) -> Iterator[Callable[..., AppTest]]:
         cached._shelf.clear()
         cached.change.clear()
         cached.layers.clear()
+        cached.unlearnt.clear()
 
     def opened(page: str = "compress", **query: str) -> AppTest:
         at = AppTest.from_file(ROOT / "app.py", default_timeout=120)

@@ -541,3 +541,27 @@ def test_a_sweep_of_thirty_survives_the_death_of_the_server(page, tmp_path):
     finally:
         lab.process.terminate()
         lab.process.wait(20)
+
+
+def test_the_why_panel_names_a_planted_failure_and_its_remedy_mends_it(page, server):
+    goto(page, f"{server.url}/?prune=0&prune_layers=fc2%3D0.99&levels=off")
+    assert measured(page)
+    panel = page.locator(".st-key-why-panel")
+    expect(panel).to_have_count(0)
+    page.locator(".st-key-why label").first.click()
+    expect(page).to_have_url(re.compile("why=true"))
+    expect(panel).to_contain_text("fc2 costs most", timeout=60_000)
+    expect(panel).to_contain_text("is hurt most")
+    expect(panel.get_by_role("img", name=re.compile("certainty")).first).to_be_visible(
+        timeout=60_000
+    )
+    panel.get_by_role("button", name="Spare fc2").click()
+    expect(panel).to_contain_text("larger", timeout=60_000)
+    panel.get_by_role("button", name="Open").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(
+        "no measurable loss", timeout=60_000
+    )
+    expect(panel).to_contain_text("No measurable loss", timeout=60_000)
+    page.locator(".st-key-why label").first.click()
+    expect(panel).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("why="))
