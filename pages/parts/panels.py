@@ -262,11 +262,10 @@ def exports(recipe: Recipe, found: Result | Preview | None, engine: Engine) -> N
     """Buttons that take a recipe away: itself, and once it is measured its file and its result."""
     name = f"{recipe.model}-{recipe.dataset}-{recipe.digest}"
     measured = isinstance(found, Result)
-    result = json.dumps(found.to_dict(), indent=2) if isinstance(found, Result) else ""
     for label, kind, data, ending, icon in (
         ("Recipe (.json)", "recipe", lambda: recipe.to_json(2), ".json", "receipt_long"),
         ("File (.nnz)", "file", lambda: engine.file(recipe), ".nnz", "deployed_code"),
-        ("Result (.json)", "result", result, "-result.json", "data_object"),
+        ("Result (.json)", "result", lambda: _as_json(found), "-result.json", "data_object"),
     ):
         there = measured or kind == "recipe"
         st.download_button(
@@ -280,3 +279,7 @@ def exports(recipe: Recipe, found: Result | Preview | None, engine: Engine) -> N
             disabled=not there,
             help=None if there else "Once it is measured.",
         )
+
+
+def _as_json(found: Result | Preview | None) -> str:
+    return json.dumps(found.to_dict(), indent=2) if isinstance(found, Result) else ""
