@@ -9,7 +9,6 @@ from collections.abc import Callable
 import streamlit as st
 
 from compression.baselines import baseline
-from compression.comparison import differences
 from compression.figures.comparison import Tag
 from compression.pipeline import missing_training
 from pages.parts import cached, comparing, contrasts, frame, panels, scene, training
@@ -89,11 +88,14 @@ if asks:
 # noted before anything of it is read: what becomes known from here on must redraw the page
 drawn = engine.progress(asks) if asks else ()
 jobs_drawn = training.states([base, *made.recipes], engine, owner)
-now.measure()
-
-title.title(scene.headline(now), width="content", anchor=False)
-compared = made.recipes if len(runs) > 1 else [base, *made.recipes]
-about.markdown(f":small[{plain(differences(compared).sentence)} {scene.hurt_words(now)}]")
+same = tuple(a.key for a in asks), scene.differing(now)
+was, text = st.session_state.get("compare_title", (None, ""))
+title.title(text if was == same else scene.headline(now), width="content", anchor=False)
+now.measure()  # which may take a moment
+text = scene.headline(now)
+st.session_state["compare_title"] = same, text
+title.title(text, width="content", anchor=False)
+about.markdown(f":small[{plain(scene.differing(now).sentence)} {scene.hurt_words(now)}]")
 
 
 def look_at(letter: str) -> None:

@@ -32,25 +32,29 @@ def _color(tag: Tag, p: Palette, words: bool = False) -> str:
     return (p.words if words else p.marks)[tag.family if tag.letter else "dense"]
 
 
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Places moved apart as little as it takes to leave the gap between any two, in their order."""
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places moved apart as little as it takes to leave the gap between any two, in their order,
+    and none outside of low..high if they fit in there.
+    """
     order = sorted(range(len(places)), key=lambda i: places[i])
     groups: list[tuple[list[int], float]] = []  # members, middle
     for i in order:
         members, middle = [i], places[i]
-        while groups:
-            before, its_middle = groups[-1]
-            reach = gap * (len(before) + len(members)) / 2
-            if middle - its_middle >= reach:
-                break
-            groups.pop()
-            members = before + members
+        while groups and middle - groups[-1][1] < gap * (len(groups[-1][0]) + len(members)) / 2:
+            members = groups.pop()[0] + members
             middle = sum(places[j] for j in members) / len(members)
         groups.append((members, middle))
     moved = [0.0] * len(places)
     for members, middle in groups:
         for k, i in enumerate(members):
             moved[i] = middle + gap * (k - (len(members) - 1) / 2)
+    most, least = high, low
+    for i in reversed(order):
+        moved[i] = min(moved[i], most)
+        most = moved[i] - gap
+    for i in order:
+        moved[i] = max(moved[i], least)
+        least = moved[i] + gap
     return moved
 
 
@@ -413,12 +417,12 @@ def draw_drift(data: Drifts, p: Palette) -> go.Figure:
             "<extra></extra>",
         )
         heads.append((tag, there[0][0]))
-    places = spread([x for _, x in heads], 0.035 * (high - low))
+    places = spread([x for _, x in heads], 0.035 * (high - low), low, high)
     for (tag, _), x in zip(heads, places, strict=True):
         put_label(
             figure,
             p,
-            min(max(x, low), high),
+            x,
             1,
             f"<b>{tag.letter}</b>",
             _color(tag, p, True),
@@ -451,6 +455,7 @@ class Panel(NamedTuple):
     lines: Sequence[tuple[Tag, Sequence[Metric | None]]]
 
 
+TOP = 101.0  # percent, where the axis of accuracy ends
 ACROSS, DOWN = ((0.0, 0.45), (0.55, 1.0)), ((0.57, 0.97), (0.0, 0.4))
 
 
@@ -481,7 +486,7 @@ def draw_robustness(panels: Sequence[Panel], p: Palette, height: int) -> go.Figu
             | dict(
                 domain=down,
                 anchor=f"x{suffix}",
-                range=[low, 101],
+                range=[low, TOP],
                 dtick=step,
                 ticksuffix=" %",
                 showticksuffix="last",
@@ -501,6 +506,7 @@ def _panel(
     pixels: float,
 ) -> None:
     axes = dict(xaxis=f"x{suffix}", yaxis=f"y{suffix}")
+    figure.add_scatter(x=[None], y=[None], hoverinfo="skip", **axes)  # without a trace, no axes
     ends = []
     for tag, line in panel.lines:
         there = [(i, m) for i, m in enumerate(line) if m is not None]
@@ -528,8 +534,8 @@ def _panel(
             **axes,
         )
         ends.append((tag, there[-1][0], 100 * there[-1][1].value))
-    gap = LINE * (101 - low) / pixels
-    for (tag, x, _), y in zip(ends, spread([y for *_, y in ends], gap), strict=True):
+    gap = LINE * (TOP - low) / pixels
+    for (tag, x, _), y in zip(ends, spread([y for *_, y in ends], gap, low, TOP), strict=True):
         put_label(
             figure,
             p,

@@ -183,7 +183,7 @@ def images(scene: Scene) -> None:
     first = st.session_state.get("image")
     if first is not None and first < len(run.labels):
         st.caption("The image that you clicked:")
-        show_images(scene, [first], base, run)
+        show_images(scene, [first], base, run, more=True)
     if not there:
         st.caption("There is no such image.")
         return
@@ -192,31 +192,33 @@ def images(scene: Scene) -> None:
         f"{_images(len(there))}{many}: {order.format(tag.letter)}. Base → {tag.letter}, each with"
         " its certainty."
     )
-    show_images(scene, there[:GRID], base, run)
+    show_images(scene, there[:GRID], base, run, more=True)
 
 
-def show_images(scene: Scene, places: list[int], base: Verdicts, run: Verdicts) -> None:
-    """Images with what both networks say, and how surely."""
+def show_images(
+    scene: Scene, places: list[int], base: Verdicts, run: Verdicts, more: bool = False
+) -> None:
+    """Images with what both networks say, and how surely. more: also how far they are apart."""
     look = cached.images, scene.dataset, scene.split, tuple(places)
     found = scene.patience.get(scene.focus.recipe, *look)
     if found is None:
         st.caption(MEASURING)
         return
-    names, letter, apart = scene.classes, scene.focus.tag.letter, divergence(base, run)
+    names, apart = scene.classes, divergence(base, run)
     runs = [scene.verdicts[r.digest] for _, r in scene.runs if r.digest in scene.verdicts]
     with st.grid(STRIP, min_column_width=92, gap="small"):
         for i, image in zip(places, found, strict=True):
             words = _says(names, base, i), _says(names, run, i)
-            wrong = sum(not v.right[i] for v in runs)
-            many = f" Wrong in {wrong} of {len(runs)} runs." if len(runs) > 1 else ""
+            line = f"{words[0]} → **{words[1]}**"
+            if more:
+                is_right = run.right[i] or base.right[i]
+                true = "" if is_right else f"  \nis {names[run.labels[i]]}"
+                wrong = sum(not v.right[i] for v in runs)
+                many = f", {wrong} of {len(runs)} wrong" if len(runs) > 1 else ""
+                line += f"{true}  \nKL {apart[i]:.2f}{many}"
             with st.container(gap=None):
                 st.image(image, width="stretch", alt=f"{names[run.labels[i]]}: {words[1]}")
-                st.markdown(
-                    f":small[{words[0]} → **{words[1]}**]",
-                    help=f"Image {i}, {names[run.labels[i]]}: KL {apart[i]:.2f} nats; the true"
-                    f" label gets {units.percent(base.truth[i], 0)} from the base and"
-                    f" {units.percent(run.truth[i], 0)} from {letter}.{many}",
-                )
+                st.markdown(f":small[{line}]")
 
 
 def _says(names: list[str], v: Verdicts, i: int) -> str:
@@ -371,10 +373,11 @@ def robustness(scene: Scene) -> None:
         if mine is None:
             return "…"
         r = robust(mine, base if letter else None)
+        text = f"{100 * r.accuracy.value:.1f}"
         if r.change is None:
-            return f"{units.percent(r.accuracy.value)} ±{100 * r.accuracy.half_width:.1f}"
-        noise = ", noise" if r.change.within_noise else ""
-        return f"{units.percent(r.accuracy.value)} ({units.points(r.change.difference)}{noise})"
+            return f"{text} ±{100 * r.accuracy.half_width:.1f}"
+        noise = "≈" if r.change.within_noise else ""
+        return f"{text} ({noise}{units.points(r.change.difference).split(units.NBSP)[0]})"
 
     rows = [
         {"Images": f"{c.title} {c.words(s)}"}
@@ -393,7 +396,7 @@ def robustness(scene: Scene) -> None:
     )
     kinds = "; ".join(f"{c.title.lower()}: {c.about}" for c in CORRUPTIONS.values())
     st.caption(
-        f"The first {units.grouped(min(WORSE_IMAGES, _total(scene)))} images of the split, the same"
-        f" for all, with 95 % intervals; changes are against the base on the same worse images."
-        f" {kinds[:1].upper()}{kinds[1:]}. Noise is drawn from a fixed seed."
+        "Accuracy in %, behind it the change in points against the base on the same worse images;"
+        f" ≈: within noise. The first {units.grouped(min(WORSE_IMAGES, _total(scene)))} images of"
+        f" the split, noise from a fixed seed. {kinds[:1].upper()}{kinds[1:]}."
     )

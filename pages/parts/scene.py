@@ -13,7 +13,7 @@ import streamlit as st
 
 from compression import units
 from compression.classes import ClassChange, class_changes
-from compression.comparison import differences
+from compression.comparison import Differences, differences
 from compression.data import DATASETS
 from compression.figures.comparison import Tag
 from compression.jobs import Ask, Engine
@@ -94,13 +94,19 @@ class Scene:
         return max(0.0, -change.difference) if change and not change.within_noise else 0.0
 
 
+def differing(scene: Scene) -> Differences:
+    """What differs between the runs; of one alone, between it and the base."""
+    recipes = [r for _, r in scene.runs]
+    return differences(recipes if len(recipes) > 1 else [scene.base.recipe, *recipes])
+
+
 def headline(scene: Scene) -> str:
     """What differs, and who suffers."""
     runs, alone = scene.runs, len(scene.runs) == 1
     if alone:
         found = f"{comparing.name(runs[0].recipe, '')} against {scene.base.tag.label}"
     else:
-        found = differences([r for _, r in runs]).title
+        found = differing(scene).title
     blocked = [tag.letter for tag, r in scene.all if scene.reason(r)]
     if any(r.digest not in scene.scores for _, r in runs):
         what = f"{blocked[0] or 'the base'} can't be shown yet" if blocked else "measuring"
