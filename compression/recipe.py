@@ -321,13 +321,13 @@ class Recipe:
         n = next((i for i, s in enumerate(self.steps) if s.family != "dense"), len(self.steps))
         return self.prefix(n)
 
-    @property
+    @cached_property
     def family(self) -> str:
         """`dense`, the one method that was used, or `combined`."""
         used = {s.family for s in self.steps} - {"dense"}
         return next(iter(used)) if len(used) == 1 else "combined" if used else "dense"
 
-    @property
+    @cached_property
     def label(self) -> str:
         """For people: what was done after the dense network was there."""
         words = [s.label() for s in self.steps[len(self.dense.steps) :]]

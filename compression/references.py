@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .recipe import Recipe
 
@@ -66,6 +67,7 @@ REFERENCES = {
 }
 
 
+@lru_cache(maxsize=20_000)
 def reference_of(recipe: Recipe) -> str:
     """Key of the reference that a recipe is one of, or an empty string."""
     return next((key for key, known in REFERENCES.items() if known.fits(recipe)), "")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .recipe import Recipe
 from .result import Result
 
 # 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom
@@ -42,18 +40,15 @@ def mean(values: Sequence[float]) -> Mean:
     n, middle = len(values), statistics.fmean(values)
     if n == 1:
         return Mean(middle, math.nan, math.nan, 1)
-    half = quantile(n - 1) * statistics.stdev(values) / math.sqrt(n)
+    variance = math.fsum((v - middle) ** 2 for v in values) / (n - 1)
+    half = quantile(n - 1) * math.sqrt(variance / n)
     return Mean(middle, middle - half, middle + half, n)
-
-
-def without_seed(recipe: Recipe) -> Recipe:
-    """What repeats of a recipe have in common: the recipe of seed 0."""
-    return recipe if recipe.seed == 0 else dataclasses.replace(recipe, seed=0)
 
 
 def repeats(results: Iterable[Result]) -> list[list[Result]]:
     """Results by operating point, each with its seeds in ascending order; points as they come."""
-    groups: dict[str, list[Result]] = {}
+    groups: dict[tuple[object, ...], list[Result]] = {}
     for result in results:
-        groups.setdefault(without_seed(result.recipe).digest, []).append(result)
+        r = result.recipe
+        groups.setdefault((r.steps, r.model, r.dataset, r.width), []).append(result)
     return [sorted(group, key=lambda r: r.recipe.seed) for group in groups.values()]

@@ -46,7 +46,7 @@ def cloud(found=None, split="test", **axes) -> figures.Cloud:
 
 def traces(figure) -> dict[str, object]:
     """Traces of a figure by name, all of its properties checked by plotly, which drawing skips."""
-    figure = go.Figure(json.loads(figure.to_json()))
+    go.Figure(json.loads(figure.to_json()))
     return {t.name: t for t in figure.data}
 
 

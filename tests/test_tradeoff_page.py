@@ -2,10 +2,12 @@
 and where a run comes from.
 """
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -47,11 +49,21 @@ def names(*recipes: Recipe) -> set[str]:
     return {r.digest[:4] for r in recipes}
 
 
+def drawn(at: AppTest) -> dict[str, dict]:
+    """Traces of the plot of the runs by name, with x and y as numbers."""
+    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
+    for trace in spec["data"]:
+        for axis in "xy":
+            packed = trace[axis]
+            if isinstance(packed, dict):
+                data = base64.b64decode(packed["bdata"])
+                trace[axis] = np.frombuffer(data, packed["dtype"]).tolist()
+    return {t.get("name", ""): t for t in spec["data"]}
+
+
 def shown(at: AppTest) -> set[str]:
     """Digests of all points of the plot of the runs."""
-    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    traces = [t for t in spec["data"] if t.get("customdata")]
-    return {point[0] for t in traces for point in t["customdata"]}
+    return {point[0] for t in drawn(at).values() for point in t.get("customdata", ())}
 
 
 def words(at: AppTest) -> str:
@@ -168,8 +180,7 @@ def test_runs_of_all_networks_have_a_front_each(open_page, measured):
     run(other, cached.engine().store)
     at = open_page("tradeoff", whose="All networks", fronts="of each network")
     assert set(at.dataframe[0].value["Network"]) == {"LeNet-300-100", "Net"}
-    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    assert {"LeNet-300-100", "Net"} <= {t.get("name") for t in spec["data"]}
+    assert {"LeNet-300-100", "Net"} <= set(drawn(at))
     assert other.digest in shown(at) and other.digest not in shown(open_page("tradeoff"))
 
 
@@ -184,9 +195,8 @@ def test_any_measure_can_be_on_any_axis(open_page, measured, key):
     at.run()
     assert not at.exception and len(rows(at)) == 4
     of = [MEASURES[key].of(cached.engine().store.get(r.digest), "validation") for r in measured]
-    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    drawn = [x for t in spec["data"] if t.get("customdata") for x in t["x"]]
-    assert set(drawn) == {v for v in of if v is not None}
+    places = [x for t in drawn(at).values() if t.get("customdata") for x in t["x"]]
+    assert set(places) == {v for v in of if v is not None}
 
 
 @pytest.mark.parametrize(
@@ -213,14 +223,11 @@ def test_repeats_are_one_point_with_its_seeds_until_told_otherwise(open_page):
         store.put(made_result(recipe, 9_000, correct), {}, kept=True)
     at = open_page("tradeoff", run=seeds[1].digest)
     assert "Seed 1; over 3 seeds 96.00\u00a0% ±2.48" in words(at)
-    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    named = {t.get("name"): t for t in spec["data"]}
-    assert named["pruned"]["y"] == [pytest.approx(96)]
-    assert sorted(named["seeds"]["y"]) == [95, 96, 97]
+    assert drawn(at)["pruned"]["y"] == [pytest.approx(96)]
+    assert sorted(drawn(at)["seeds"]["y"]) == [95, 96, 97]
     assert set(at.dataframe[0].value["Seed"]) == {0, 1, 2}
     at.toggle(key="joined").set_value(False).run()
-    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    assert "seeds" not in {t.get("name") for t in spec["data"]}
+    assert "seeds" not in drawn(at)
 
 
 # references and the front
@@ -228,8 +235,7 @@ def test_repeats_are_one_point_with_its_seeds_until_told_otherwise(open_page):
 
 def test_references_are_drawn_dashed_and_the_missing_ones_named(open_page, measured):
     at = open_page("tradeoff")
-    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    dashed = {t["name"] for t in spec["data"] if t.get("line", {}).get("dash") == "6px,4px"}
+    dashed = {n for n, t in drawn(at).items() if t.get("line", {}).get("dash") == "6px,4px"}
     assert dashed == {"random pruning, reached"}
     (link,) = [x.proto.label for x in at.get("page_link") if "No runs yet" in x.proto.label]
     assert "student without teacher" in link and "random pruning" not in link

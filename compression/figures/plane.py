@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from ..metrics import MEASURES, PERCENT, Measure
@@ -99,11 +100,14 @@ def _template(d: Cloud, more: str = "") -> str:
     )
 
 
-def _about(runs: Sequence[Run]) -> list[list[str]]:
-    return [
-        [r.digest, f"{r.label}, mean of {len(r.seeds)} seeds" if r.seeds else r.label, r.network]
-        for r in runs
+def _about(runs: Sequence[Run], words: Sequence[str] = ()) -> np.ndarray:
+    """A row of text for each run. An array: of a list plotly copies every word, twice."""
+    columns = [
+        [r.digest for r in runs],
+        [f"{r.label}, mean of {len(r.seeds)} seeds" if r.seeds else r.label for r in runs],
+        [r.network for r in runs],
     ]
+    return np.array([*columns, words] if words else columns).T
 
 
 def _dominated(
@@ -123,8 +127,8 @@ def _dominated(
         marker |= dict(color=rgba(p.marks[family], 0.28))
     figure.add_scatter(
         type="scattergl" if len(d.runs) > MANY else "scatter",
-        x=[r.x for r in runs],
-        y=[r.y for r in runs],
+        x=np.array([r.x for r in runs]),
+        y=np.array([r.y for r in runs]),
         name=f"{family}, dominated",
         mode="markers",
         marker=marker,
@@ -162,14 +166,13 @@ def _members(figure: Drawing, d: Cloud, front: Front, sizes: list[float], p: Pal
         )
     else:
         marker |= dict(color=[p.marks[r.family] for r in runs])
-    words = [[*about, said] for about, said in zip(_about(runs), front.words, strict=True)]
     figure.add_scatter(
         x=[r.x for r in runs],
         y=[r.y for r in runs],
         name=front.name,
         mode="markers",
         marker=marker,
-        customdata=words,
+        customdata=_about(runs, front.words),
         hovertemplate=_template(d, "%{customdata[3]}"),
     )
 
@@ -181,12 +184,12 @@ def _seeds(figure: Drawing, runs: Sequence[Run], p: Palette) -> None:
         return
     each = [(r, s) for r in repeated for s in r.seeds]
     figure.add_scatter(
-        x=[s.x for _, s in each],
-        y=[s.y for _, s in each],
+        x=np.array([s.x for _, s in each]),
+        y=np.array([s.y for _, s in each]),
         name="seeds",
         mode="markers",
         marker=dict(size=5, color=[rgba(p.marks[r.family], 0.45) for r, _ in each]),
-        customdata=[[s.digest, r.label, f"seed {s.number}"] for r, s in each],
+        customdata=np.array([[s.digest, r.label, f"seed {s.number}"] for r, s in each]),
         hovertemplate="<b>%{customdata[1]}</b>, %{customdata[2]}<extra></extra>",
     )
     figure.add_scatter(

@@ -33,38 +33,24 @@ def table(
     networks: bool,
 ) -> list[Recipe]:
     """All runs, those on a front first. networks: say which network. Returns the chosen rows'."""
-    on_front, axes = cloud.on_front, cloud.axes
-    order = sorted(shown, key=lambda r: (r.digest not in on_front, -_share(r, split)))
+    order = ordered(shown, cloud, split)
     digests = [r.digest for r in order]
-    measures = dict.fromkeys(filter(None, (*ALWAYS, axes.x, axes.y, axes.color, axes.size)))
-    numbers = {_head(key): _column(key, order, split) for key in measures}
-    columns: dict[str, list[Any]] = {
-        "Run": [_name(d, labels.get(d, NOTHING)) for d in digests],
-        "Recipe": [r.recipe.label for r in order],
-        "Method": [[figures.family_of(r.recipe)] for r in order],
-    }
-    if networks:
-        columns["Network"] = [NETWORKS[r.recipe.model].title for r in order]
-    columns |= numbers
-    columns["Against dense"] = [_verdict(r, split) for r in order]
-    columns["Place"] = [_role(r, on_front) for r in order]
-    if any(r.recipe.seed for r in order):
-        columns["Seed"] = [r.recipe.seed for r in order]
+    rows = frame_of(order, cloud, labels, split, networks)
     config: dict[str, Any] = {
         _head(key): st.column_config.NumberColumn(
             format="compact" if MEASURES[key].unit is COUNT else "%.2f"
         )
-        for key in measures
+        for key in _measures(cloud.axes)
     }
     config["Method"] = st.column_config.MultiselectColumn(
         options=list(COLOURS), color=list(COLOURS.values()), width=96
     )
     config[_head("bytes")] = st.column_config.ProgressColumn(
-        format="%.1f", min_value=0, max_value=max(numbers[_head("bytes")]), color="violet"
+        format="%.1f", min_value=0, max_value=float(rows[_head("bytes")].max()), color="violet"
     )
     key = f"table-{hash(tuple(digests))}"  # other rows, another choice of rows
     event: Any = st.dataframe(
-        pd.DataFrame(columns),
+        rows,
         hide_index=True,
         height=HEIGHT,
         row_height=ROW,
@@ -76,6 +62,42 @@ def table(
         column_config=config,
     )
     return [order[i].recipe for i in event.selection.rows if i < len(order)]
+
+
+def ordered(shown: list[Result], cloud: figures.Cloud, split: str) -> list[Result]:
+    """Those on a front first, each part from the most accurate on."""
+    on_front = cloud.on_front
+    return sorted(shown, key=lambda r: (r.digest not in on_front, -_share(r, split)))
+
+
+def frame_of(
+    order: list[Result],
+    cloud: figures.Cloud,
+    labels: Mapping[str, Label],
+    split: str,
+    networks: bool,
+) -> pd.DataFrame:
+    """The table of these results, a row each."""
+    on_front = cloud.on_front
+    columns: dict[str, list[Any]] = {
+        "Run": [_name(r.digest, labels.get(r.digest, NOTHING)) for r in order],
+        "Recipe": [r.recipe.label for r in order],
+        "Method": [[figures.family_of(r.recipe)] for r in order],
+    }
+    if networks:
+        columns["Network"] = [NETWORKS[r.recipe.model].title for r in order]
+    for key in _measures(cloud.axes):
+        columns[_head(key)] = _column(key, order, split)
+    columns["Against dense"] = [_verdict(r, split) for r in order]
+    columns["Place"] = [_role(r, on_front) for r in order]
+    if any(r.recipe.seed for r in order):
+        columns["Seed"] = [r.recipe.seed for r in order]
+    return pd.DataFrame(columns)
+
+
+def _measures(axes: figures.Axes) -> list[str]:
+    """Which measures are columns: some always, and those of the axes."""
+    return [*dict.fromkeys(filter(None, (*ALWAYS, axes.x, axes.y, axes.color, axes.size)))]
 
 
 def _share(result: Result, split: str) -> float:
