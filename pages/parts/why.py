@@ -33,15 +33,27 @@ IMAGES, IMAGE = 9, 82  # that are shown, and pixels of one's width
 
 @dataclass(frozen=True)
 class Layers:
-    """What each layer alone gives back, the most first once all are known; known, of: how many are;
-    reason: why there is none; worst: the one that gives back most, if that is more than noise.
+    """What each layer alone gives back, the most first once something is known of all. known, of:
+    how many are scored in full; reason: why there is none.
     """
 
     bars: list[PointsBar]
     known: int
     of: int
-    reason: str
-    worst: PointsBar | None
+    reason: str = ""
+
+    @property
+    def all_seen(self) -> bool:
+        """Whether of each layer there is an estimate at least."""
+        return len(self.bars) == self.of
+
+    @property
+    def worst(self) -> PointsBar | None:
+        """The one that gives back most, as far as that is known, if it is more than noise."""
+        first = self.bars[0] if self.bars and self.all_seen else None
+        if first is None or first.low <= 0 or (first.noise and not first.estimated):
+            return None
+        return first
 
 
 def switch() -> bool:
@@ -103,6 +115,8 @@ def _layer_asks(found: Known, split: str) -> list[Ask]:
 
 def _remedies(found: Known, split: str, engine: Engine) -> list[Remedy]:
     layers, lost = _layers(found, split, engine), _lost(found, split)
+    if not layers.all_seen:
+        return []
     name, share = (layers.worst.name, layers.worst.points) if layers.worst else ("", 0.0)
     share = share / lost if lost > 0 else 0.0
     return remedies(found.recipe, found.cost.layers, name, share)[:MOST_REMEDIES]
@@ -120,20 +134,19 @@ def _layers(found: Known, split: str, engine: Engine) -> Layers:
     known = [(ask.layer, engine.known(ask)) for ask in asks]
     exact = [(name, s.change) for name, f in known if f and (s := f.accuracy(split)) and s.change]
     noise = dict(zip([name for name, _ in exact], holm([c.p_value for _, c in exact]), strict=True))
-    bars = [points_bar(name, c, noise[name] >= 0.05 or c.difference <= 0) for name, c in exact]
+    bars = [points_bar(name, c, noise[name] >= 0.05) for name, c in exact]
     bars += [
         estimated_bar(name, f, score.value)
         for name, f in known
         if isinstance(f, Preview) and name not in noise
     ]
-    if len(exact) == len(asks):
+    if len(bars) == len(asks):
         bars.sort(key=lambda b: -b.points)
     else:
         places = {ask.layer: i for i, ask in enumerate(asks)}
         bars.sort(key=lambda b: places[b.name])
-    worst = bars[0] if bars and len(exact) == len(asks) and not bars[0].noise else None
     reason = why_not_restored(found.recipe, found.cost.hidden)
-    return Layers(bars, len(exact), len(asks), reason, worst)
+    return Layers(bars, len(exact), len(asks), reason)
 
 
 def sentence(
@@ -148,13 +161,12 @@ def sentence(
     elif layers.reason:
         said = f"Which layer costs most can't be told: {layers.reason}."
     elif layers.known < layers.of:
-        said = f"Each layer gets its dense weights back: {layers.known} of {layers.of} are known."
+        said = f"Each layer gets its dense weights back: {layers.known} of {layers.of} are known"
+        said += f", {layers.worst.name} seems to cost most." if layers.worst else "."
     elif layers.worst:
         back = layers.worst.points
-        said = (
-            f"{layers.worst.name} costs most: with its dense weights {back:.1f} of {points} come"
-            f" back."
-        )
+        part = f"all {points}" if back >= lost else f"{back:.1f} of {points}"
+        said = f"{layers.worst.name} costs most: with its dense weights {part} come back."
     else:
         said = f"No single layer explains it: none alone gives back a measurable part of {points}."
     if not hurt:
@@ -209,6 +221,8 @@ def _answer(found: Known, split: str, engine: Engine, turn: Turn | None) -> None
         _draw_classes(classes, DATASETS[found.recipe.dataset].classes, p, family)
     with right, st.container(gap=6):
         st.markdown("**What would help?** :small[measured when pressed]")
+        if not layers.all_seen:
+            st.caption("Once something is known of each layer.")
         for remedy in _remedies(found, split, engine):
             _draw_remedy(found, remedy, split, engine, turn)
     if seen:
