@@ -19,8 +19,9 @@ VIEWS: dict[str, Callable[[scene.Scene], None]] = {
     "Images": contrasts.images,
     "Layers": contrasts.layers,
     "Robustness": contrasts.robustness,
+    "Why": contrasts.why,
 }
-OF_ONE_RUN = {"Classes", "Images"}
+OF_ONE_RUN = {"Classes", "Images", "Why"}
 
 network, dataset = frame.begin()
 engine, owner = cached.engine(), cached.owner()

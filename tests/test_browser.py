@@ -419,6 +419,42 @@ def test_a_layer_gets_settings_of_its_own_that_the_link_carries(page, browser: B
     other.context.close()
 
 
+def test_compare_names_the_factors_and_a_clicked_class_shows_its_images(
+    page, browser: Browser, server
+):
+    runs = "~~".join(
+        f"net~magnitude_pruning:sparsity={s}~codebook_quantization:levels={n}"
+        for s in (0.8, 0.95)
+        for n in (3, 16)
+    )
+    goto(page, f"{server.url}/compare?network=Net&data=Digits+8×8&run=C&runs={runs}")
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text(
+        re.compile("2 sparsities × 2 numbers of levels; . loses most"), timeout=90_000
+    )
+    wait_for_points(page, "classes", "classes", 10)
+    wait_idle(page)
+    bars = page.locator(".st-key-classes .barlayer .point path")
+    widest = max((bar.bounding_box() for bar in bars.all()), key=lambda box: box["width"])
+    x, y = (widest[a] + widest[b] / 2 for a, b in (("x", "width"), ("y", "height")))
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    expect(page).to_have_url(re.compile(r"class=\d"), timeout=20_000)
+    expect(page.get_by_text(re.compile("of class .: right in the base, wrong in C"))).to_be_visible(
+        timeout=20_000
+    )
+    expect(page.get_by_test_id("stImage").first).to_be_visible()
+    page.get_by_role("radio", name="Robustness").or_(
+        page.get_by_role("button", name="Robustness", exact=True)
+    ).first.click()
+    wait_for_points(page, "robustness", "Brightness, D", 4)
+    other = browser.new_context().new_page()
+    goto(other, page.url)
+    expect(other.get_by_role("heading", level=1)).to_have_text(title.inner_text(), timeout=60_000)
+    assert points(other, "robustness", "Blur, D") == points(page, "robustness", "Blur, D")
+    other.context.close()
+
+
 SIZES = {"laptop": (1280, 800), "phone": (390, 844), "projector": (1920, 1080)}
 
 
@@ -457,6 +493,7 @@ def test_pages_look_finished(browser: Browser, server, scheme, size):
         "goal": "search?data=Digits+8×8&lose=3&goal_epochs=0&minutes=1",
         "sweep": "search?view=Sweep",
         "tradeoff": "tradeoff",
+        "compare": "compare?data=Digits+8×8&runs=net~magnitude_pruning~~net~n_m_pruning",
     }.items():
         goto(page, f"{server.url}/{address}")
         expect(page.get_by_role("heading", level=1)).not_to_contain_text(

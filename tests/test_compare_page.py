@@ -176,6 +176,13 @@ def test_worse_images_are_scored_by_the_network_of_the_file(open_page, store):
     assert "The first 180 images" in words(at)
 
 
+def test_why_explains_the_run_that_is_looked_at(open_page):
+    at = open_page(SOFT, HARD, compare_view="Why", run="B")
+    assert "costs most" in words(at) and "What would help?" in words(at)
+    at = open_page(SOFT, against=HARD, compare_view="Why")
+    assert "Against its own dense network" in words(at)
+
+
 # choosing, links
 
 

@@ -21,6 +21,7 @@ from compression.robustness import IMAGES as WORSE_IMAGES
 from compression.verdicts import Verdicts, calibration, confusion, divergence, moved
 
 from . import cached, comparing, controls, frame
+from . import why as why_panel
 from .comparing import Pair
 from .scene import Scene
 from .steps import plain
@@ -400,3 +401,17 @@ def robustness(scene: Scene) -> None:
         f" ≈: within noise. The first {units.grouped(min(WORSE_IMAGES, _total(scene)))} images of"
         f" the split, noise from a fixed seed. {kinds[:1].upper()}{kinds[1:]}."
     )
+
+
+# why
+
+
+def why(scene: Scene) -> None:
+    """Which layer of the run costs most, and what would help; always against its dense network."""
+    recipe = scene.focus.recipe
+    if reason := scene.reason(recipe):
+        st.caption(plain(reason))
+        return
+    if scene.base.recipe != recipe.dense:
+        st.caption("Against its own dense network, whatever the base is.")
+    why_panel.panel(recipe, scene.split, scene.engine)
