@@ -26,7 +26,6 @@ from .look import (
     y_window,
 )
 
-
 # smaller files lie to the left: there is room beside the best, and above the runner-up
 LABEL: dict[str, dict[str, Any]] = {
     "best": dict(xanchor="right", xshift=-13),
