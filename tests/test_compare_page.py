@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from compression.baselines import baseline
+from compression.errors import NotOffered
 from compression.pipeline import run
 from compression.recipe import Recipe, parse_steps
 from compression.result import Result
@@ -281,3 +282,19 @@ def test_recipes_come_back_from_the_link_as_they_were():
     texts = comparing.link(recipes)["runs"].split(comparing.BETWEEN_RUNS)
     assert [comparing.parse_recipe(t, "digits") for t in texts] == recipes
     assert "base" not in comparing.link(recipes, DENSE)
+
+
+def test_what_takes_long_is_measured_one_by_one_and_a_failure_is_kept_apart(monkeypatch):
+    monkeypatch.setattr(comparing, "PATIENCE", -1.0)
+    nothing = comparing.Patience()
+    assert nothing.get(HARD, lambda: 1) == 1, "the first is always measured"
+    assert nothing.get(HARD, lambda: 2) is None and nothing.left == 1
+    monkeypatch.setattr(comparing, "PATIENCE", 1e9)
+    patience = comparing.Patience()
+
+    def fails() -> int:
+        raise NotOffered("not here")
+
+    assert patience.get(HARD, fails) is None and patience.troubles == {HARD.digest: "not here"}
+    assert patience.get(HARD, lambda: 1) is None, "not again in this run of the script"
+    assert patience.get(SOFT, lambda: 1) == 1 and patience.left == 0

@@ -218,7 +218,8 @@ def draw_confusion(data: Confusion, p: Palette, height: int) -> go.Figure:
                     y=i,
                     text=f"<b>{text}</b>" if i == j else text,
                     showarrow=False,
-                    font=dict(size=13, color=p.ground if dark else p.text),
+                    # four characters fit into a cell of a phone only if they are small
+                    font=dict(size=13 if len(text) < 4 else 11, color=p.ground if dark else p.text),
                 )
     names = [f"<b>{m}</b>" if i == data.chosen else m for i, m in enumerate(data.names)]
     figure.update_layout(
@@ -456,7 +457,7 @@ class Panel(NamedTuple):
 
 
 TOP = 101.0  # percent, where the axis of accuracy ends
-ACROSS, DOWN = ((0.0, 0.45), (0.55, 1.0)), ((0.57, 0.97), (0.0, 0.4))
+ACROSS, DOWN = ((0.0, 0.43), (0.57, 1.0)), ((0.57, 0.97), (0.0, 0.4))
 
 
 def draw_robustness(panels: Sequence[Panel], p: Palette, height: int) -> go.Figure:

@@ -228,12 +228,12 @@ def suggested(dataset: str, network: str, split: str) -> list[Recipe]:
 
 
 class Patience:
-    """Measures as long as a moment lasts: what is known comes at once, and the first that is not is
-    always measured. What is left is for the next run of the script.
+    """Measures as long as a moment lasts, the first in any case; what was measured before comes at
+    once. What is left is for the next run of the script.
     """
 
     def __init__(self) -> None:
-        self._until = time.perf_counter() + PATIENCE
+        self._until: float | None = None  # the moment begins with the first
         self.left = 0
         self.troubles: dict[str, str] = {}
 
@@ -243,13 +243,17 @@ class Patience:
         """
         if of.digest in self.troubles:
             return None
-        if time.perf_counter() > self._until:
+        if self._until is None:
+            self._until = time.perf_counter() + PATIENCE
+        elif time.perf_counter() > self._until:
             self.left += 1
             return None
         try:
             return look(*arguments)
         except CompressionError as e:
             self.troubles[of.digest] = str(e)
+        except TimeoutError:  # of busy workers: once more, later
+            self.left += 1
         return None
 
 

@@ -377,8 +377,8 @@ def robustness(scene: Scene) -> None:
         text = f"{100 * r.accuracy.value:.1f}"
         if r.change is None:
             return f"{text} ±{100 * r.accuracy.half_width:.1f}"
-        noise = "≈" if r.change.within_noise else ""
-        return f"{text} ({noise}{units.points(r.change.difference).split(units.NBSP)[0]})"
+        points = units.points(r.change.difference).split(units.NBSP)[0]
+        return f"{text} ({'noise' if r.change.within_noise else points})"
 
     rows = [
         {"Images": f"{c.title} {c.words(s)}"}
@@ -396,10 +396,11 @@ def robustness(scene: Scene) -> None:
         alt="Accuracy of each run on each kind of worse images, and its change against the base",
     )
     kinds = "; ".join(f"{c.title.lower()}: {c.about}" for c in CORRUPTIONS.values())
+    n = units.grouped(min(WORSE_IMAGES, _total(scene)))
     st.caption(
-        "Accuracy in %, behind it the change in points against the base on the same worse images;"
-        f" ≈: within noise. The first {units.grouped(min(WORSE_IMAGES, _total(scene)))} images of"
-        f" the split, noise from a fixed seed. {kinds[:1].upper()}{kinds[1:]}."
+        "Accuracy in %, behind it the change in points against the base on the same worse images,"
+        f" unless chance explains it. The first {n} images of the split, noise from a fixed seed."
+        f" {kinds[:1].upper()}{kinds[1:]}."
     )
 
 
