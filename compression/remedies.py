@@ -167,10 +167,10 @@ MILDER: dict[str, Callable[[Knobs], list[Turned]]] = {
 
 
 def _milder(recipe: Recipe) -> Iterator[Remedy]:
-    """Each step turned back a little, for all layers."""
-    first = len(recipe.dense.steps)
-    for place, step in enumerate(recipe.steps):
-        if place >= first and step.name in MILDER:
+    """Each step turned back a little, for all layers; the last step first."""
+    for place in reversed(range(len(recipe.dense.steps), len(recipe.steps))):
+        step = recipe.steps[place]
+        if step.name in MILDER:
             for words, knobs in MILDER[step.name](vars(step)):
                 milder = replace_step(recipe, place, step.changed(**knobs))
                 if milder != recipe:

@@ -279,11 +279,11 @@ def _draw_remedy(
         if job is not None and job.state == "failed":
             st.caption(f":red[It failed: {job.error}]")
         return
-    text, way = st.columns([5, 1], vertical_alignment="center", gap="small", wrap=False)
     words = _effect(found, result, split) if result else _progress(remedy.recipe, split, engine)
-    text.markdown(f":small[**{remedy.words}**]  \n:small[{words}]")
-    if result:
-        with way:
+    line = dict(vertical_alignment="center", horizontal_alignment="distribute", gap="small")
+    with st.container(horizontal=True, **line):  # type: ignore[arg-type]
+        st.markdown(f":small[**{remedy.words}**]  \n:small[{words}]", width="content")
+        if result:
             _open(remedy.recipe, turn)
 
 
