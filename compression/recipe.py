@@ -301,6 +301,9 @@ class Recipe:
         if len(self.steps) > 32:
             raise InvalidInput(f"a recipe has at most 32 steps, got {len(self.steps)}")
 
+    def __hash__(self) -> int:
+        return hash(self.digest)  # as of its fields, but worked out once
+
     def then(self, *more: Step) -> Recipe:
         """This recipe with more steps behind."""
         return dataclasses.replace(self, steps=(*self.steps, *more))

@@ -345,7 +345,7 @@ def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     expect(page.get_by_role("button", name="Export")).to_be_enabled(timeout=30_000)
     page.wait_for_timeout(5_000)  # the curve is being stored
     page.get_by_role("link", name="Trade-off").click()
-    opened = page.get_by_test_id("stPageLink").get_by_role("link", name="Open in Compress")
+    opened = page.get_by_test_id("stPageLink").get_by_role("link", name="Compress")
     expect(opened).to_be_visible(timeout=20_000)
     wait_idle(page)
     chart, values = (

@@ -237,12 +237,12 @@ def test_references_are_drawn_dashed_and_the_missing_ones_named(open_page, measu
     at = open_page("tradeoff")
     dashed = {n for n, t in drawn(at).items() if t.get("line", {}).get("dash") == "6px,4px"}
     assert dashed == {"random pruning, reached"}
-    (link,) = [x.proto.label for x in at.get("page_link") if "No runs yet" in x.proto.label]
-    assert "student without teacher" in link and "random pruning" not in link
+    (line,) = [m.value for m in at.markdown if "No runs yet" in m.value]
+    assert "student without teacher" in line and "random pruning" not in line
+    assert "Make them by a sweep" in [x.proto.label for x in at.get("page_link")]
     cached.engine().store.put(made_result(DENSE.then(Distill(alpha=0)), 9_000, 90), {}, kept=True)
-    (link,) = [x.proto.label for x in open_page("tradeoff").get("page_link") if "No runs" in
-               x.proto.label]  # fmt: skip
-    assert "student without teacher" not in link and "same size from scratch" in link
+    (line,) = [m.value for m in open_page("tradeoff").markdown if "No runs yet" in m.value]
+    assert "student without teacher" not in line and "same size from scratch" in line
 
 
 def test_how_much_each_method_reaches_is_said_with_its_reference_point(open_page, measured):

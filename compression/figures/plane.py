@@ -29,7 +29,7 @@ from .runs import Cloud, Front, Run
 
 MANY = 1_000  # points from which on the graphics card draws the dominated ones
 MOST = 0.7  # share of the runs that the window of the accuracy holds at least
-WIDE, LETTER, LINE = 400, 7.5, 22  # pixels of a narrow plot, of a letter and of a line of text
+WIDE, LETTER, LINE = 270, 7.0, 22  # pixels of a narrow plot, of a letter and of a line of text
 TITLE = 60  # characters that fit above the plot on a phone
 
 
@@ -47,8 +47,10 @@ def draw_runs(
     y_axis = _y_axis(y, d)
     below = sum(r.y < y_axis["range"][0] for r in d.runs) if not y.unit.log else 0
     rest = f"{below} below the window" if below else "line: front, dashed: reference"
+    if d.axes.size:
+        rest = f"size: {_low(MEASURES[d.axes.size].title)}"
     fits = len(head) + len(rest) < TITLE
-    figure = blank(p, height, head, rest if fits else "", r=70 if color else 24)
+    figure = blank(p, height, head, rest if fits else "", r=84 if color else 24)
     on_front = {i for front in d.fronts for i in front.members}
     sizes = _sizes(d)
     if color:
@@ -335,6 +337,7 @@ def _color_axis(d: Cloud, measure: Measure, p: Palette) -> dict[str, Any]:
         len=0.9,
         x=1.02,
         outlinewidth=0,
+        title=dict(text=measure.title, side="right", font=dict(size=13, color=p.soft)),
         tickvals=ticks,
         ticktext=[measure.text(10**t if measure.unit.log else t) for t in ticks],
         tickfont=dict(size=13, color=p.soft),

@@ -169,9 +169,10 @@ def reach(d: figures.Reach | None) -> None:
     )
     none = [name for name, shows, _, n in d.rows if shows and not n]
     if none:
+        st.markdown(f":small[No runs yet of: {', '.join(none)}.]")
         st.page_link(
             "pages/search.py",
-            label=f"No runs yet of: {', '.join(none)}. A sweep on **Search** makes them.",
+            label="Make them by a sweep",
             icon=":material/search:",
             query_params={"view": "Sweep"},
         )

@@ -36,12 +36,15 @@ def card(digest: str, known: Known, chosen: Sequence[Recipe]) -> None:
     """The run of this digest. chosen: the runs to compare, if there are any."""
     result = known.results[digest]
     label = known.labels.get(digest, NOTHING)
-    head, star = st.columns([5, 1], gap="small", wrap=False)
+    head = st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="top", gap=None
+    )
     head.markdown(
         f"**{_plain(label.name) or result.recipe.label}**"
-        f" :small[{result.recipe.label + ', ' if label.name else ''}run {digest[:4]}]"
+        f" :small[{result.recipe.label + ', ' if label.name else ''}run {digest[:4]}]",
+        width=150,
     )
-    star.button(
+    head.button(
         "",
         icon=":material/star:" if label.starred else ":material/star_border:",
         key="star",
