@@ -45,7 +45,7 @@ LEVEL = {name: i for i, line in enumerate(ORDER) for name in line.split()}
 FROM_VALUES_ONLY = set(  # they choose recipes or show results
     "sweep pareto units figures references repeats lineage metrics goals".split()
 )
-VALUES = set("errors recipe result units pareto goals metrics references repeats".split())
+VALUES = set("errors recipe result units pareto goals metrics references repeats lineage".split())
 FILES = {p.stem: [p] for p in (ROOT / "compression").glob("*.py") if p.stem != "__init__"}
 for init in (ROOT / "compression").glob("*/__init__.py"):  # a package in it counts as one module
     FILES[init.parent.name] = sorted(init.parent.glob("*.py"))
