@@ -395,6 +395,11 @@ class Shelf:
                     self._stamp = stamp
             return [r for r in reversed(self._results.values()) if model in (None, r.recipe.model)]
 
+    def look_again(self) -> None:
+        """Look at the store for the next results, however short ago the last look was."""
+        with self._lock:
+            self._looked = -math.inf
+
 
 def _readable(text: str) -> Result | None:
     """The result of a row; None for one of another version of the lab, or a damaged one."""

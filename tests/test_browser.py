@@ -371,6 +371,52 @@ def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     assert measured(page).startswith(chosen[0].split("\u00a0")[0])
 
 
+def test_a_run_of_the_tradeoff_is_picked_traced_starred_shared_and_deleted(
+    page, browser: Browser, server
+):
+    """By its row, and by a click on its tree; the address holds it; the deleted one is gone."""
+    for prune, levels in (("70", "off"), ("70", "9"), ("40", "9")):
+        goto(page, f"{server.url}/?data=Digits+8×8&network=Net&prune={prune}&levels={levels}")
+        measured(page)
+        expect(page.get_by_role("button", name="Export")).to_be_enabled(timeout=30_000)
+        page.wait_for_timeout(1_500)  # it is being stored
+    goto(page, f"{server.url}/tradeoff?data=Digits+8×8&network=Net&words=prune+70,+9+levels")
+    chart = page.locator(".st-key-runs .js-plotly-plot")
+    expect(chart).to_be_visible(timeout=30_000)
+    card = page.get_by_test_id("stColumn").filter(has=page.locator(".st-key-star"))
+    expect(card).to_contain_text("prune 70 %, 9 levels", timeout=30_000)
+    row = page.get_by_test_id("stDataFrame").first.bounding_box()
+    page.mouse.click(row["x"] + 16, row["y"] + 51)
+    expect(page).to_have_url(re.compile("run=[0-9a-f]{16}"), timeout=20_000)
+    card.get_by_text("Origin", exact=True).click()
+    line = page.get_by_role("button", name="prune 70 %", exact=True)
+    expect(line).to_be_visible(timeout=20_000)
+    chosen = page.url
+    line.click()
+    expect(page.get_by_role("button", name="9 levels", exact=True)).to_have_count(0, timeout=20_000)
+    expect(page).not_to_have_url(chosen)
+    assert points(page, "tree", "child")
+    other = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    goto(other, chosen)
+    shared = other.get_by_test_id("stColumn").filter(has=other.locator(".st-key-star"))
+    expect(shared).to_contain_text("prune 70 %, 9 levels", timeout=30_000)
+    star = other.get_by_role("button", name="star_border")
+    star.click()
+    expect(star).to_have_count(0, timeout=20_000)
+    shared.get_by_text("Notes", exact=True).click()
+    shared.get_by_role("textbox", name="Name").fill("mine")
+    shared.get_by_role("textbox", name="Name").press("Enter")
+    expect(shared).to_contain_text("mine", timeout=20_000)
+    shared.get_by_role("button", name="Delete").click()
+    other.get_by_role("button", name="Delete this run").click()
+    expect(shared).not_to_contain_text("mine", timeout=20_000)
+    expect(shared).not_to_contain_text("prune 70 %, 9 levels")
+    goto(page, chosen)
+    expect(card).to_contain_text("run ", timeout=30_000)
+    expect(card).not_to_contain_text("prune 70 %, 9 levels")
+    other.context.close()
+
+
 def test_the_downloaded_file_scores_what_the_page_shows(page, server):
     goto(page, f"{server.url}/?prune=85&levels=8")
     shown = measured(page)

@@ -68,6 +68,23 @@ def engine(tmp_path_factory):
             os.environ[key] = value
 
 
+def test_a_deleted_run_is_not_measured_again_for_who_passed_it_a_moment_ago(engine):
+    mine, curve, theirs = Ask(pruned(0.31)), Ask(pruned(0.32)), Ask(pruned(0.33))
+    engine.want("anna", [mine, curve])
+    until(lambda: engine.store.get(mine.recipe.digest) and engine.store.get(curve.recipe.digest))
+    until(lambda: not engine.storing("anna"))
+    for ask in (curve, mine):
+        engine.delete(ask.recipe.digest)
+    engine.want("ben", [theirs])
+    until(lambda: engine.store.get(theirs.recipe.digest))
+    until(lambda: not engine.storing("ben"))
+    assert not engine.storing("anna")
+    assert engine.store.get(mine.recipe.digest) is None
+    assert engine.store.get(curve.recipe.digest) is None
+    engine.want("anna", [mine])
+    until(lambda: engine.store.get(mine.recipe.digest))  # when it is asked for again, it is
+
+
 def test_the_live_lane_answers_and_the_store_keeps_the_answer(engine):
     ask = Ask(pruned(0.5))
     engine.want("anna", [ask])

@@ -165,6 +165,17 @@ def test_two_readers_both_forget_what_one_of_them_deleted(store, monkeypatch):
     assert seen() == [{PRUNED.digest}] * 2, "one gone and one changed between two looks"
 
 
+def test_a_shelf_can_be_told_to_look_again_at_once(store, monkeypatch):
+    monkeypatch.setattr("compression.store.SHELF_SECONDS", 1_000)
+    shelf = Shelf(store, "digits")
+    store.put(made_result(PRUNED), {}, kept=True)
+    assert PRUNED.digest in {r.digest for r in shelf.results()}
+    store.delete(PRUNED.digest)
+    assert PRUNED.digest in {r.digest for r in shelf.results()}, "it looked a moment ago"
+    shelf.look_again()
+    assert PRUNED.digest not in {r.digest for r in shelf.results()}
+
+
 def test_the_stamp_changes_when_a_run_is_deleted(store):
     store.put(made_result(PRUNED), {}, kept=False)
     store.put(made_result(TUNED), {}, kept=False)

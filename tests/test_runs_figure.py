@@ -109,7 +109,9 @@ def test_a_front_point_says_what_it_saves_and_loses_against_both_neighbours():
         for s, size, correct in ((0.9, 2_000, 90), (0.8, 6_000, 96), (0.7, 35_000, 97))
     ]
     (one,) = cloud(found).fronts
-    assert one.words == [
+    intervals, words = zip(*(w.split("<br>than", 1) for w in one.words), strict=True)
+    assert intervals[0] == f"<br>95{NBSP}% interval 82.56{NBSP}% to 94.48{NBSP}%"
+    assert [f"<br>than{w}" for w in words] == [
         f"<br>than the next →: 4.00{NBSP}kB saved, 6.00{NBSP}pt lost",
         f"<br>than the next ←: 4.00{NBSP}kB more, 6.00{NBSP}pt gained"
         f"<br>than the next →: 29.0{NBSP}kB saved, 1.00{NBSP}pt lost",
@@ -243,6 +245,19 @@ def test_each_seed_is_a_faint_point_that_can_be_picked():
     assert [c[0] for c in drawn["seeds"].customdata] == [r.digest for r in found]
     assert list(drawn["chosen"].y) == [97], "the ring is around the seed that was picked"
     assert drawn["interval of the mean"].error_y.array[0] > 0
+
+
+def test_of_thousands_of_repeats_only_those_of_fronts_are_drawn():
+    steps = [MagnitudePruning(sparsity=round(0.01 * i, 2)) for i in range(1, 52)]
+    found = [
+        made_result(replace(DENSE.then(step), seed=s), 9_000 + i, 95)
+        for i, step in enumerate(steps)
+        for s in range(20)
+    ]
+    d = cloud(found)
+    assert len(d.runs) == 51 and sum(len(r.seeds) for r in d.runs) == 1_020
+    drawn = traces(figures.draw_runs(d, None, LIGHT, HEIGHT))
+    assert len(drawn["seeds"].x) == 20 and len(drawn["pruned, dominated"].x) == 50
 
 
 def test_what_lies_below_the_window_is_counted():

@@ -59,12 +59,14 @@ def draw_runs(
         for family in dict.fromkeys(r.family for r in d.runs):
             rest_of = [i for i, r in enumerate(d.runs) if r.family == family and i not in on_front]
             _dominated(figure, d, rest_of, family, sizes, p)
+    best = [r for i, r in enumerate(d.runs) if i in on_front]
+    crowded = sum(len(r.seeds) for r in d.runs) > MANY
+    _seeds(figure, best if fronts_only or crowded else d.runs, best, p)
     for reference in d.references:
         _line(figure, d, reference, p.marks[reference.family], DASH, p)
     for front in d.fronts:
         _line(figure, d, front, p.marks[front.family] if front.family else p.text, "solid", p)
         _members(figure, d, front, sizes, p)
-    _seeds(figure, [r for i, r in enumerate(d.runs) if not fronts_only or i in on_front], p)
     for s in d.dense:
         figure.add_scatter(
             x=[s.x],
@@ -179,12 +181,12 @@ def _members(figure: Drawing, d: Cloud, front: Front, sizes: list[float], p: Pal
     )
 
 
-def _seeds(figure: Drawing, runs: Sequence[Run], p: Palette) -> None:
-    """Each repeat as a faint point, and the interval of the mean."""
-    repeated = [r for r in runs if r.seeds]
-    if not repeated:
+def _seeds(figure: Drawing, runs: Sequence[Run], best: Sequence[Run], p: Palette) -> None:
+    """Each repeat of these runs as a faint point, and of the best ones the interval of the mean."""
+    each = [(r, s) for r in runs for s in r.seeds]
+    repeated = [r for r in best if r.seeds]
+    if not each:
         return
-    each = [(r, s) for r in repeated for s in r.seeds]
     figure.add_scatter(
         x=np.array([s.x for _, s in each]),
         y=np.array([s.y for _, s in each]),

@@ -15,6 +15,7 @@ from ..recipe import Recipe
 from ..references import REFERENCES, reference_of
 from ..repeats import mean, repeats
 from ..result import Result
+from ..units import NBSP
 from .look import FAMILIES
 
 FRONTS = ("method", "network", "all", "none")  # a front for each of what
@@ -73,8 +74,8 @@ class Run(NamedTuple):
 
 class Front(NamedTuple):
     """name: its method or network; family: whose colour it has, empty for none; members: places
-    in the list of runs, from the best x on; words: what each saves and loses against the members
-    beside it.
+    in the list of runs, from the best x on; words: how surely each is known, and what it saves and
+    loses against the members beside it.
     """
 
     name: str
@@ -264,7 +265,8 @@ def _front(name: str, family: str, members: list[int], runs: list[Run], axes: Ax
     beside = neighbours(sorted(members, key=lambda i: runs[i].x))
 
     def words(i: int) -> str:
-        lines = []
+        low, high = y.text(runs[i].low), y.text(runs[i].high)
+        lines = [] if math.isnan(runs[i].low) else [f"<br>95{NBSP}% interval {low} to {high}"]
         for arrow, other in zip("←→", beside[i], strict=True):
             if other is not None:
                 a, b = runs[other], runs[i]

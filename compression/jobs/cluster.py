@@ -177,6 +177,16 @@ class DaskEngine(Engine):
             self._asked[owner] = now
         self._dispatch()
 
+    def delete(self, digest: str) -> None:
+        with self._changed:  # who passed it a moment ago does not want it back
+            for owner, asks in list(self._wishes.items()):
+                left = [a for a in asks if a.recipe.digest != digest]
+                if left:
+                    self._wishes[owner] = left
+                else:
+                    del self._wishes[owner], self._asked[owner], self._moved[owner]
+        super().delete(digest)
+
     def _wake_up(self) -> None:
         """Look again when the hands of this moment have rested, whoever asks in between."""
         if self._timer is None and not self._closed:

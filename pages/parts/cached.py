@@ -72,6 +72,12 @@ def runs(dataset: str, model: str | None = None) -> list[Result]:
     return _shelf(dataset, engine().store.database).results(model)
 
 
+def delete(digest: str, dataset: str) -> None:
+    """Delete a stored run of a data set; the next `runs` are without it."""
+    engine().delete(digest)
+    _shelf(dataset, engine().store.database).look_again()
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _shelf(dataset: str, database: str) -> Shelf:
     return Shelf(engine().store, dataset)

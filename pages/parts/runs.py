@@ -234,14 +234,14 @@ def _notes(result: Result, label: Label) -> None:
             key="delete",
             icon=":material/delete:",
             on_click=_delete,
-            args=(digest,),
+            args=(digest, result.recipe.dataset),
         )
 
 
-def _delete(digest: str) -> None:
+def _delete(digest: str, dataset: str) -> None:
     """Callback: delete a run for good."""
     try:
-        cached.engine().delete(digest)
+        cached.delete(digest, dataset)
     except CompressionError as e:
         st.session_state["label_trouble"] = f"Not deleted: {e}."
         return
