@@ -82,6 +82,7 @@ def draw_runs(
     figure.update_layout(
         xaxis=_axis(x, [r.x for r in (*d.runs, *d.dense)]),
         yaxis=y_axis,
+        hoverlabel=dict(align="left"),
     )
     _names(figure, d, p, height)
     return figure.figure()
