@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .errors import CompressionError, DataError, InvalidInput
+from .errors import CompressionError, DataError, InvalidInput, NotOffered
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,22 +28,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     run = commands.add_parser("run", help="run a recipe")
-    run.add_argument(
-        "--model", help="network, as `list` names it; its trained baseline is where the steps begin"
-    )
-    run.add_argument("--dataset")
-    run.add_argument(
-        "--step",
-        action="append",
-        default=[],
-        metavar="NAME:KNOB=VALUE,...",
-        help="in order; repeatable",
-    )
-    run.add_argument("--seed", type=int)
-    run.add_argument(
-        "--recipe", metavar="FILE", help="a recipe as JSON, instead of the options above"
-    )
+    take = commands.add_parser("export", help="run a recipe and take it away as a checked file")
+    for command in (run, take):
+        command.add_argument(
+            "--model",
+            help="network, as `list` names it; its trained baseline is where the steps begin",
+        )
+        command.add_argument("--dataset")
+        command.add_argument(
+            "--step",
+            action="append",
+            default=[],
+            metavar="NAME:KNOB=VALUE,...",
+            help="in order; repeatable",
+        )
+        command.add_argument("--seed", type=int)
+        command.add_argument(
+            "--recipe", metavar="FILE", help="a recipe as JSON, instead of the options above"
+        )
     run.add_argument("--out", metavar="FILE", help="write the .nnz file here")
+    take.add_argument(
+        "--to", required=True, help="nnz, loader, onnx, onnx-int8, safetensors, recipe or python"
+    )
+    take.add_argument("--out", metavar="FILE", required=True, help="write it here")
     sweep = commands.add_parser("sweep", help="run all combinations of several values")
     search = commands.add_parser("search", help="find the best recipe within limits")
     for command in (sweep, search):
@@ -68,10 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="score a .nnz file")
     evaluate.add_argument("file")
     evaluate.add_argument("--dataset", help="default: the one that the file names")
-    for command in (run, evaluate):
+    for command in (run, take, evaluate):
         command.add_argument("--split", choices=["test", "validation"], default="test")
     listing = commands.add_parser("list", help="models, data sets and steps with their knobs")
-    for command in (run, evaluate, sweep, search, listing):
+    for command in (run, take, evaluate, sweep, search, listing):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     again = commands.add_parser(
         "baselines", help="train the shipped networks again, from their recipes, into assets/zoo"
@@ -94,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(arguments)
         {
             "run": _run,
+            "export": _export,
             "evaluate": _evaluate,
             "sweep": _sweep,
             "search": _search,
@@ -124,15 +132,47 @@ def _run(args: argparse.Namespace) -> None:
     recipe, store = _recipe(args), Store()
     result = run(recipe, store, split=args.split, listen=_show_progress)
     if args.out:
-        try:
-            Path(args.out).write_bytes(nnz_file(recipe, store))
-        except OSError as e:
-            raise InvalidInput(f"{args.out}: {e.strerror}") from None
+        _write(args.out, nnz_file(recipe, store))
     _print(
         args,
         _figures(result, args.split),
         f"{recipe.label}: {_words(result, args.split)}, {result.ratio:.1f} times smaller",
     )
+
+
+def _export(args: argparse.Namespace) -> None:
+    from .exports import KINDS, export, why_not
+    from .pipeline import run
+    from .store import Store
+
+    recipe, store = _recipe(args), Store()
+    reason = why_not(args.to, recipe)
+    if reason:
+        raise NotOffered(f"{KINDS[args.to].title}: {reason}")
+    run(recipe, store, split=args.split, listen=_show_progress)
+    made = export(args.to, recipe, args.split, store)
+    _write(args.out, made.data)
+    values = {
+        "kind": args.to,
+        "file": args.out,
+        "bytes": len(made.data),
+        "file_digest": made.file_digest,
+        "digest": made.digest,
+        "split": args.split,
+        "accuracy": made.accuracy.value if made.accuracy else None,
+        "lab_accuracy": made.ours.value if made.ours else None,
+        "checked": made.checked,
+    }
+    _print(
+        args, values, f"{args.out}: {len(made.data)} bytes, recipe {made.digest}. {made.checked}"
+    )
+
+
+def _write(name: str, data: bytes) -> None:
+    try:
+        Path(name).write_bytes(data)
+    except OSError as e:
+        raise InvalidInput(f"{name}: {e.strerror}") from None
 
 
 def _words(result: Any, split: str) -> str:
@@ -176,7 +216,7 @@ def _recipe(args: argparse.Namespace) -> Any:
             raise InvalidInput(f"{args.recipe}: not a text file") from None
         return Recipe.from_json(text)
     if not args.model or not args.dataset:
-        raise InvalidInput("run needs --model and --dataset, or --recipe")
+        raise InvalidInput(f"{args.command} needs --model and --dataset, or --recipe")
     start = baseline(args.model, args.dataset)
     if args.seed is not None:
         start = replace(start, seed=args.seed)

@@ -111,6 +111,8 @@ def open_page(tmp_path, monkeypatch) -> Iterator[Callable[..., AppTest]]:
         cached.change.clear()
         cached.layers.clear()
         cached.unlearnt.clear()
+        cached.exported.clear()
+        cached.opened.clear()
 
     def opened(page: str = "compress", **query: str) -> AppTest:
         at = AppTest.from_file(ROOT / "app.py", default_timeout=120)

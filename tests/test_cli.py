@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,59 @@ def test_progress_goes_to_stderr_and_one_object_to_stdout(cli):
     assert "epoch 2/2" in ran.stderr
 
 
+NETWORK = ["--model", "net", "--dataset", "digits", "--step", "magnitude_pruning:sparsity=0.5"]
+
+
+@pytest.mark.parametrize("kind", ["nnz", "onnx", "onnx-int8", "safetensors", "recipe", "loader"])
+def test_an_export_is_written_checked_and_named(cli, tmp_path, kind):
+    out = tmp_path / "taken"
+    ran = cli("export", *NETWORK, "--to", kind, "--out", str(out), "--json")
+    assert ran.returncode == 0, ran.stderr
+    printed = json.loads(ran.stdout)
+    data = out.read_bytes()
+    assert printed["bytes"] == len(data) and printed["checked"]
+    if kind != "loader":
+        known = printed["file_digest"] if kind == "nnz" else printed["digest"]
+        from compression.recipe import Recipe
+        from compression.storage import file_digest
+
+        named = file_digest(data) if kind == "nnz" else data.decode(errors="ignore")
+        named = Recipe.from_json(data).digest if kind == "recipe" else named
+        assert known in named
+    if kind.startswith("onnx"):
+        assert printed["accuracy"] == pytest.approx(printed["lab_accuracy"], abs=0.0005)
+
+
+def test_the_exported_python_file_repeats_the_run(cli, tmp_path):
+    out = tmp_path / "again.py"
+    assert cli("export", *NETWORK, "--to", "python", "--out", str(out)).returncode == 0
+    run = json.loads(cli("run", *NETWORK, "--json").stdout)
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    env |= {"COMPRESSION_STORE": f"sqlite:///{tmp_path / 'new.sqlite'}"}
+    env |= {"COMPRESSION_FILES": str(tmp_path / "new")}
+    done = subprocess.run(
+        [sys.executable, out], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    right = f"{100 * run['accuracy']:.2f} % of the test images right"
+    assert done.stdout == f"{run['bytes']} bytes, {right}\n" and right in out.read_text()
+    (written,) = tmp_path.glob("*.nnz")
+    assert written.stat().st_size == run["bytes"] and run["digest"] in written.name
+
+
+def test_the_command_line_of_an_export_repeats_the_run(cli, tmp_path):
+    from compression.baselines import baseline
+    from compression.exports import command
+    from compression.recipe import parse_steps
+
+    steps = parse_steps("magnitude_pruning:layers=conv1=0.1;fc1=0.9~codebook_quantization:levels=8")
+    recipe = baseline("net", "digits").then(*steps)
+    python, _, _, *words = shlex.split(command(recipe))
+    assert python == "python" and words[-1].endswith(f"{recipe.digest}.nnz")
+    words[-1] = str(tmp_path / words[-1])
+    assert json.loads(cli(*words, "--json").stdout)["digest"] == recipe.digest
+
+
 def test_list_names_everything_that_is_registered(cli):
     known = json.loads(cli("list", "--json").stdout)
     from compression.data import DATASETS
@@ -112,6 +166,13 @@ def test_list_names_everything_that_is_registered(cli):
         (["evaluate", "README.md"], "not a .nnz file"),
         (["evaluate", "no.nnz"], "No such file"),
         (["walk"], "invalid choice: 'walk'"),
+        (["export", *RUN[1:], "net", "--to", "onnx", "--out", "x"], "export needs --model and"),
+        (["export", *RUN[1:], "net", "--dataset", "digits", "--to", "h5", "--out", "x"],
+         "unknown kind of export 'h5'; known: ['nnz'"),
+        (["export", *RUN[1:], "net", "--dataset", "digits", "--to", "nnz", "--out", "no/x"],
+         "no/x: No such file"),
+        (["export", *RUN[1:], "net", "--dataset", "digits", "--step", "activation_quantization",
+          "--to", "onnx", "--out", "x"], "computes with whole numbers"),
         ([*RUN, "net", "--dataset", "mnist", "--split", "train"], "invalid choice: 'train'"),
     ],
 )  # fmt: skip

@@ -36,7 +36,7 @@ ORDER = [
     "compressed checkpoint",
     "storage onnx_export",
     "pipeline",
-    "exports live layers grid search pace verdicts drift robustness",
+    "exports opened live layers grid search pace verdicts drift robustness",
     "campaigns why",
     "jobs",
     "__main__",

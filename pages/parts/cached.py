@@ -13,10 +13,12 @@ import streamlit as st
 
 from compression.cifar10 import Download
 from compression.drift import LayerDrift, drift
+from compression.exports import Export, export
 from compression.goals import Goal, Tried
 from compression.grid import Sweep
 from compression.jobs import Engine, make_engine
 from compression.layers import LayerView
+from compression.opened import Opened, open_file
 from compression.pace import Pace
 from compression.recipe import Recipe
 from compression.result import Change, Result
@@ -125,6 +127,18 @@ def right_under(digest: str, kind: str, strength: float, split: str, _recipe: Re
 def images(dataset: str, split: str, places: tuple[int, ...]) -> list[np.ndarray]:
     """Images of a split as people see them: uint8 arrays."""
     return engine().call(pictures, dataset, split, places)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)  # 1.7 MB each at most
+def exported(digest: str, kind: str, split: str, _recipe: Recipe) -> Export:
+    """A file of a recipe's network, checked. digest: of the recipe. Do not change it."""
+    return engine().call(export, kind, _recipe, split)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def opened(digest: str, split: str, _data: bytes) -> Opened:
+    """What a .nnz file from outside holds and scores. digest: of its content, the key."""
+    return engine().call(open_file, _data, split)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

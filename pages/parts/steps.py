@@ -280,10 +280,7 @@ def take_file() -> None:
     file = st.session_state.get("upload")
     if file is None:
         return
-    if file.size > FILE_BYTES:
-        mine().trouble = f"A recipe's file has at most {FILE_BYTES // 1000} kB."
-        return
-    _take(file.getvalue())
+    take_text_of(file.getvalue())
 
 
 def take_text() -> None:
@@ -291,6 +288,14 @@ def take_text() -> None:
     text = st.session_state.get("pasted") or ""
     if text.strip():
         _take(text)
+
+
+def take_text_of(data: bytes) -> None:
+    """A recipe's file that another page was given."""
+    if len(data) > FILE_BYTES:
+        mine().trouble = f"A recipe's file has at most {FILE_BYTES // 1000} kB."
+    else:
+        _take(data)
 
 
 def _take(text: str | bytes) -> None:

@@ -1,0 +1,271 @@
+"""What the Export page takes away, and what is given to it: files with their checks, the code that
+uses them, and files that come back.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pandas as pd
+import streamlit as st
+
+from compression import units
+from compression.address import parse_recipe
+from compression.data import DATASETS
+from compression.errors import CompressionError, InvalidInput
+from compression.exports import KINDS, Export, command, file_name, why_not
+from compression.models import NETWORKS
+from compression.opened import Opened
+from compression.recipe import Recipe
+from compression.storage import MAGIC, file_digest
+
+from . import cached, steps
+
+RUN = "run"  # of the address: a recipe's text as on Compare, or the digest of a stored run
+SLOW = ("onnx", "onnx-int8", "loader")  # compared on many images: made when asked for
+FILE_BYTES = 4_000_000  # of a .nnz file; the largest dense network has 1.7 MB
+LIMIT = f"A .nnz file of at most {FILE_BYTES // 10**6} MB, or a recipe of at most 64 kB."
+
+
+def arrive() -> None:
+    """Take the run of a link, before the sidebar is drawn: network and data set follow it."""
+    given = st.query_params.get(RUN, "")
+    if not given or given == st.session_state.get("run_read"):
+        return
+    st.session_state["run_read"], st.session_state["run_trouble"] = given, ""
+    st.session_state.pop("run_taken", None)
+    try:
+        recipe = _named(given)
+    except CompressionError as e:
+        st.session_state["run_trouble"] = f"The run in the link can't be read: {steps.short(e)}."
+        return
+    st.session_state["run_taken"] = recipe
+    st.session_state["network"], st.session_state["data"] = recipe.model, recipe.dataset
+
+
+def _named(text: str) -> Recipe:
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
+        given = st.query_params.get("data", "mnist")
+        titles = {d.title: name for name, d in DATASETS.items()}
+        return parse_recipe(text, titles.get(given, given))
+    found = cached.engine().store.get(text)
+    if found is None:
+        raise InvalidInput(f"there is no run {text} here")
+    return found.recipe
+
+
+def recipe_of(network: str, dataset: str, seed: int) -> Recipe:
+    """The run of the link, until another network or data set is chosen; else the steps of the
+    Recipes page.
+    """
+    taken: Recipe | None = st.session_state.get("run_taken")
+    if taken is not None and st.query_params.get(RUN):
+        if (taken.model, taken.dataset) == (network, dataset):
+            return taken
+        del st.query_params[RUN]
+        st.session_state.pop("run_read")
+    return steps.recipe_of(steps.bench(network, dataset), network, dataset, seed)
+
+
+# files
+
+
+def files(recipe: Recipe, split: str) -> None:
+    """A row for each file: what it is good for, its size, how it was checked, and its button."""
+    places = {kind: st.container(gap=None, key=f"file-{kind}") for kind in KINDS}
+    for kind in sorted(KINDS, key=lambda kind: kind in SLOW):  # what takes time comes last
+        with places[kind]:
+            _file(kind, recipe, split)
+
+
+def _file(kind: str, recipe: Recipe, split: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        name = st.container(width="stretch", gap=None)
+        button = st.container(width="content")
+    wanted = st.session_state.setdefault("exports_wanted", set())
+    reason = why_not(kind, recipe)
+    made: Export | None = None
+    told = ""
+    if reason:
+        told = f"Not of this network: {steps.readable(reason)}."
+    elif kind not in SLOW or (recipe.digest, split, kind) in wanted:
+        waiting = name.empty()
+        if kind in SLOW:
+            waiting.caption(f"{KINDS[kind].title}: being made and checked")
+        try:
+            made = cached.exported(recipe.digest, kind, split, recipe)
+            told = made.checked
+        except (CompressionError, TimeoutError) as e:
+            told = f":red[Not offered: {steps.plain(str(e)) or 'the check took too long'}.]"
+        waiting.empty()
+    else:
+        told = ""
+        button.button(
+            "Make and check",
+            key=f"make-{kind}",
+            icon=":material/fact_check:",
+            on_click=wanted.add,
+            args=((recipe.digest, split, kind),),
+        )
+    size = f" · {units.size(len(made.data))}" if made else ""
+    name.markdown(f"**{KINDS[kind].title}**{size}  \n:small[{KINDS[kind].about}]")
+    if told:
+        name.caption(f":material/check: {told}" if made else told)
+    if made is not None:
+        data = made.data
+        button.download_button(
+            "Download",
+            lambda: data,
+            file_name(kind, recipe),
+            key=f"take-{kind}",
+            on_click="ignore",
+            icon=":material/download:",
+            help=f"{file_name(kind, recipe)}; recipe {made.digest}, content {made.file_digest}",
+        )
+
+
+# code
+
+USES = ("Loader", "ONNX", "Python", "Command line")
+
+
+def code(use: str, recipe: Recipe) -> None:
+    """How to use the files, or to repeat the run."""
+    match use:
+        case "Loader":
+            nnz = file_name("nnz", recipe)
+            st.code(
+                f'pip install numpy "constriction==0.5.*"\npython nnz_loader.py {nnz} images.npy',
+                language="sh",
+                wrap_lines=True,
+            )
+            st.code(
+                "from nnz_loader import Network\n\n"
+                f'file = "{nnz}"\n'
+                'net = Network(open(file, "rb").read())\n'
+                "net.arrays             # float32 by name\n"
+                "net.classes(images)    # of uint8 images",
+                language="python",
+            )
+        case "ONNX":
+            st.code(
+                "import onnxruntime\n\n"
+                f'file = "{file_name("onnx", recipe)}"\n'
+                "session = onnxruntime.InferenceSession(file)\n"
+                'logits = session.run(None, {"images": images})[0]',
+                language="python",
+            )
+        case "Python":
+            st.code(KINDS["python"].make(recipe, "test", cached.engine().store).data.decode(),
+                    language="python", height=300)  # fmt: skip
+        case _:
+            st.code(command(recipe), language="sh", wrap_lines=True)
+            export = f"python -m compression export --recipe {file_name('recipe', recipe)}"
+            st.code(f"{export} --to onnx --out small.onnx", language="sh", wrap_lines=True)
+    if use in ("Loader", "ONNX"):
+        entry = DATASETS[recipe.dataset]
+        channels, height, width = entry.shape
+        st.caption(
+            f"Images are uint8 (N, {channels}, {height}, {width}), pixels 0 to {entry.peak:.0f} as"
+            f" {entry.title} has them; what makes a network's input of them is inside."
+        )
+
+
+# files that come back
+
+
+def importer() -> None:
+    """A .nnz file or a recipe, dropped on the page."""
+    st.file_uploader(
+        "Open a file: .nnz, or recipe (.json)",
+        ["nnz", "json"],
+        key="given",
+        max_upload_size=4,
+        on_change=_take,
+        help=LIMIT + " It is read and scored here; nothing of it is kept.",
+    )
+    if trouble := st.session_state.get("given_trouble"):
+        st.markdown(f":small[:red[{trouble}]]")
+
+
+def _take() -> None:
+    """Callback of the uploader."""
+    file = st.session_state.get("given")
+    for key in ("given_file", "given_trouble", "given_recipe"):
+        st.session_state.pop(key, None)
+    if file is None:
+        return
+    data = file.getvalue()
+    if data[:3] == MAGIC or file.name.endswith(".nnz"):
+        if len(data) > FILE_BYTES:
+            st.session_state["given_trouble"] = f"That file is too large. {LIMIT}"
+        else:
+            st.session_state["given_file"] = file.name, data
+        return
+    steps.take_text_of(data)
+    if trouble := steps.mine().trouble:
+        st.session_state["given_trouble"] = trouble
+    else:
+        st.session_state["given_recipe"] = True
+
+
+def show_given(split: str) -> None:
+    """The file that was dropped: its figures and its layers. A recipe opens on its own page."""
+    if st.session_state.pop("given_recipe", False):
+        st.switch_page("pages/recipes.py")
+    name, data = st.session_state.get("given_file", ("", b""))
+    if not data:
+        return
+    try:
+        found = cached.opened(file_digest(data), split, data)
+    except (CompressionError, TimeoutError) as e:
+        st.markdown(f":small[:red[{steps.plain(name)} can't be opened: {steps.plain(str(e))}.]]")
+        return
+    _figures(name, found)
+
+
+def _figures(name: str, found: Opened) -> None:
+    score, look = found.score, dict(border=True, delta_color="off", delta_arrow="off")
+    m = score.accuracy.metric
+    title = f"{NETWORKS[score.network].title} on {DATASETS[score.dataset].title}"
+    st.markdown(f"**{steps.plain(name)}**: {title}  \n:small[content `{score.digest}`]")
+    with st.grid(2, min_column_width=150, gap="small"):
+        change = found.dense and units.points(m.value - found.dense.value)
+        st.metric(
+            f"Accuracy, {score.split}",
+            f"{units.percent(m.value)} ±{100 * m.half_width:.1f}",
+            change or None,
+            delta_description="against dense" if change else None,
+            help="Scored here, on the network that the file gives.",
+            **look,  # type: ignore[arg-type]
+        )
+        weights = sum(layer.weights for layer in found.layers)
+        st.metric(
+            "File size",
+            units.size(score.bytes),
+            f"{8 * score.bytes / weights:.2f} bits",
+            delta_description="per weight",
+            **look,  # type: ignore[arg-type]
+        )
+    rows = [
+        {
+            "Layer": layer.name,
+            "Shape": " × ".join(map(str, layer.shape)),
+            "Stored as": layer.kind.replace("_", " "),
+            "Values": layer.values,
+            "Not zero, %": 100 * layer.nonzero / math.prod(layer.shape),
+            "Bytes": layer.bytes,
+        }
+        for layer in found.layers
+    ]
+    st.dataframe(
+        pd.DataFrame(rows).astype({"Values": "Int64"}),
+        hide_index=True,
+        height=min(260, 36 + 34 * len(rows)),
+        row_height=34,
+        placeholder=" ",
+        key="given_layers",
+        alt="Layers of the file",
+        column_config={"Not zero, %": st.column_config.NumberColumn(format="%.1f")},
+    )
