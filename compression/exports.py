@@ -200,7 +200,7 @@ def _onnx(recipe: Recipe, split: str, store: Store) -> Export:
     ties = "" if same == n else " (the others are ties)"
     words = (
         f"ONNX Runtime answers {count} {split} images as the lab does{ties}; logits differ by"
-        f" {most:.0e} at most."
+        f" {most:.6f} at most."
     )
     return Export(file, words, recipe.digest, *_scores(found, ours, images))
 
@@ -240,11 +240,21 @@ def _safetensors(recipe: Recipe, split: str, store: Store) -> Export:
     model = rebuilt(recipe, store)
     state = {name: value.contiguous() for name, value in effective_state(model).items()}
     about = _about(recipe) | {"architecture": json.dumps(asdict(model.architecture))}
-    file = save(state, about)
+    file = _in_order(save(state, about))
     back = read_safetensors(file)
     if any(back[name].tobytes() != value.numpy().tobytes() for name, value in state.items()):
         raise NotOffered("the safetensors file gives other weights back")
     return Export(file, f"Read back: all {len(state)} tensors to the bit.", recipe.digest)
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: the library writes them in any order."""
+    length = int.from_bytes(file[:8], "little")
+    head = json.loads(file[8 : 8 + length])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[8 + length :]
 
 
 def _recipe(recipe: Recipe, split: str, store: Store) -> Export:

@@ -108,14 +108,14 @@ class _Graph:
         if norm is not None:
             scale, shift = scale_and_shift(norm)
             W = W * scale[:, None, None, None]
-            bias = shift if bias is None else shift + scale * bias  # type: ignore[assignment]
+            bias = shift if bias is None else shift + scale * bias
         if isinstance(layer, nn.Linear):
             return self.shifted(self.node("MatMul", x, self.constant(W.T)), bias)
         more = [] if bias is None else [self.constant(bias)]
         return self.convolution(layer, x, self.constant(W), *more)
 
     def convolution(self, layer: nn.Conv2d, *inputs: str) -> str:
-        up, left = layer.padding
+        up, left = map(int, layer.padding)
         return self.node(
             "Conv",
             *inputs,

@@ -72,12 +72,7 @@ with left:
         if missing:
             reasons = ["Its training is not stored yet; files are made of measured networks only"]
         st.markdown(f"{steps.plain(steps.readable(next(filter(None, reasons))))}.")
-        st.page_link(
-            "pages/recipes.py",
-            label="Open in Recipes",
-            icon=":material/tune:",
-            query_params=steps.link(recipe),
-        )
+        taking.open_in_recipes(recipe)
     elif isinstance(result, Result) and engine.ready:
         taking.files(recipe, split)
 
@@ -86,7 +81,7 @@ with how:
     taking.code(use, recipe)
 with given:
     if engine.ready:
-        taking.show_given(split)
+        taking.show_given(recipe, split)
 
 
 def watch() -> None:

@@ -149,7 +149,7 @@ def test_a_file_is_scored_and_shown_by_layer(open_page):
     assert list(table["Layer"]) == ["conv1", "conv2", "fc1", "fc2"]
     assert 0 < len(file) - table["Bytes"].sum() < 40, "all but the header"
     weights = sum(layer.weights for layer in result.cost.layers)
-    zeros = (table["Not zero, %"] / 100 * [layer.weights for layer in result.cost.layers]).sum()
+    zeros = (table["Nonzero, %"] / 100 * [layer.weights for layer in result.cost.layers]).sum()
     assert zeros == pytest.approx(weights / 2, abs=1)
 
 
@@ -168,9 +168,11 @@ def test_a_bad_file_is_one_sentence(open_page, name, data, sentence):
     assert sentence in words(at) and not at.dataframe
 
 
-def test_a_recipe_opens_on_the_recipes_page(open_page):
+def test_a_recipe_becomes_that_of_the_page_and_of_recipes(open_page):
     at = open_page()
     given = recipe("random_pruning:sparsity=0.3", "net")
     give(at, "recipe.json", json.dumps(given.to_dict()).encode())
+    assert "Net on Digits 8×8 to take away" in at.title[0].value
+    assert f"recipe `{given.digest}`" in words(at) and "about that recipe now" in words(at)
+    at.switch_page("pages/recipes.py").run()
     assert [s.text for s in at.session_state["bench"].steps] == ["random_pruning:sparsity=0.3"]
-    assert "Net on Digits 8×8: 1 step" in at.title[0].value

@@ -172,6 +172,15 @@ def code(use: str, recipe: Recipe) -> None:
         )
 
 
+def open_in_recipes(recipe: Recipe) -> None:
+    st.page_link(
+        "pages/recipes.py",
+        label="Open in Recipes",
+        icon=":material/tune:",
+        query_params=steps.link(recipe),
+    )
+
+
 # files that come back
 
 
@@ -210,10 +219,11 @@ def _take() -> None:
         st.session_state["given_recipe"] = True
 
 
-def show_given(split: str) -> None:
-    """The file that was dropped: its figures and its layers. A recipe opens on its own page."""
-    if st.session_state.pop("given_recipe", False):
-        st.switch_page("pages/recipes.py")
+def show_given(recipe: Recipe, split: str) -> None:
+    """What was dropped: of a file its figures and its layers. A recipe is that of the page now."""
+    if st.session_state.get("given_recipe"):
+        st.markdown(":small[This page is about that recipe now.]")
+        open_in_recipes(recipe)
     name, data = st.session_state.get("given_file", ("", b""))
     if not data:
         return
@@ -251,10 +261,10 @@ def _figures(name: str, found: Opened) -> None:
     rows = [
         {
             "Layer": layer.name,
-            "Shape": " × ".join(map(str, layer.shape)),
-            "Stored as": layer.kind.replace("_", " "),
+            "Shape": "×".join(map(str, layer.shape)),
+            "As": layer.kind.replace("_", " "),
             "Values": layer.values,
-            "Not zero, %": 100 * layer.nonzero / math.prod(layer.shape),
+            "Nonzero, %": 100 * layer.nonzero / math.prod(layer.shape),
             "Bytes": layer.bytes,
         }
         for layer in found.layers
@@ -267,5 +277,12 @@ def _figures(name: str, found: Opened) -> None:
         placeholder=" ",
         key="given_layers",
         alt="Layers of the file",
-        column_config={"Not zero, %": st.column_config.NumberColumn(format="%.1f")},
+        column_config={
+            "Layer": st.column_config.TextColumn(width=70),
+            "Shape": st.column_config.TextColumn(width=84),
+            "As": st.column_config.TextColumn(width=70, help="How its weights are stored"),
+            "Values": st.column_config.NumberColumn(width=54, help="Different ones"),
+            "Nonzero, %": st.column_config.NumberColumn(format="%.0f", width=80),
+            "Bytes": st.column_config.NumberColumn(width=60),
+        },
     )
