@@ -540,6 +540,7 @@ def test_pages_look_finished(browser: Browser, server, scheme, size):
         "sweep": "search?view=Sweep",
         "tradeoff": "tradeoff",
         "compare": "compare?data=Digits+8×8&runs=net~magnitude_pruning~~net~n_m_pruning",
+        "export": "export?data=Digits+8×8&network=Net&recipe=channel_pruning:ratio=0.1",
     }.items():
         goto(page, f"{server.url}/{address}")
         expect(page.get_by_role("heading", level=1)).not_to_contain_text(
@@ -648,3 +649,31 @@ def test_the_why_panel_names_a_planted_failure_and_its_remedy_mends_it(page, ser
     page.locator(".st-key-why label").first.click()
     expect(panel).to_have_count(0)
     expect(page).not_to_have_url(re.compile("why="))
+
+
+def test_files_are_checked_taken_away_and_opened_again(page, server, tmp_path):
+    goto(page, f"{server.url}/export?data=Digits+8×8&run=net~magnitude_pruning:sparsity=0.5")
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("Net on Digits 8×8 to take away", timeout=60_000)
+    onnx = page.locator(".st-key-file-onnx")
+    expect(onnx.get_by_role("button", name="Download")).to_have_count(0)
+    onnx.get_by_role("button", name="Make and check").click()
+    expect(onnx).to_contain_text(
+        "answers all 180 validation images as the lab does", timeout=60_000
+    )
+    with page.expect_download() as download:
+        onnx.get_by_role("button", name="Download").click()
+    digest = re.search(r"[0-9a-f]{16}", download.value.suggested_filename)
+    assert digest and page.get_by_text(digest[0], exact=True).count() == 1
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(download.value.path())
+    assert session.get_modelmeta().custom_metadata_map["digest"] == digest[0]
+    with page.expect_download() as download:
+        page.locator(".st-key-file-nnz").get_by_role("button", name="Download").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    page.locator("input[type=file]").set_input_files(file)
+    right = 100 * evaluate_file(file.read_bytes(), split="validation").accuracy.metric.value
+    expect(card(page, "Accuracy")).to_contain_text(f"{right:.1f}", timeout=30_000)
+    expect(card(page, "File size")).to_contain_text(f"{file.stat().st_size / 1000:.1f}")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from compression import units
 from compression.activations import ActivationQuantization
+from compression.address import recipe_text
 from compression.advice import Advice
 from compression.channels import ChannelPruning
 from compression.data import DATASETS
@@ -279,6 +280,16 @@ def exports(recipe: Recipe, found: Result | Preview | None, engine: Engine) -> N
             disabled=not there,
             help=None if there else "Once it is measured.",
         )
+    st.page_link(
+        "pages/export.py",
+        label="ONNX, loader, code …",
+        icon=":material/open_in_new:",
+        query_params={
+            "network": NETWORKS[recipe.model].title,
+            "data": DATASETS[recipe.dataset].title,
+            "run": recipe_text(recipe),
+        },
+    )
 
 
 def _as_json(found: Result | Preview | None) -> str:
