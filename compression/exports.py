@@ -233,7 +233,7 @@ def _int8_reason(recipe: Recipe) -> str:
 def _float_reason(recipe: Recipe) -> str:
     if not _is_int8(recipe):
         return ""
-    return "this network computes with whole numbers, there are no floats to export: take int8"
+    return "its layers compute with whole numbers, there are no floats to export; take int8"
 
 
 def _safetensors(recipe: Recipe, split: str, store: Store) -> Export:

@@ -172,7 +172,7 @@ def test_list_names_everything_that_is_registered(cli):
         (["export", *RUN[1:], "net", "--dataset", "digits", "--to", "nnz", "--out", "no/x"],
          "no/x: No such file"),
         (["export", *RUN[1:], "net", "--dataset", "digits", "--step", "activation_quantization",
-          "--to", "onnx", "--out", "x"], "computes with whole numbers"),
+          "--to", "onnx", "--out", "x"], "compute with whole numbers"),
         ([*RUN, "net", "--dataset", "mnist", "--split", "train"], "invalid choice: 'train'"),
     ],
 )  # fmt: skip

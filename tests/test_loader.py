@@ -4,6 +4,7 @@ answers as this project does.
 
 import ast
 import importlib.util
+import os
 import shutil
 import subprocess
 import venv
@@ -122,7 +123,10 @@ def alone(tmp_path_factory) -> Path:
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, "numpy", "constriction==0.5.*"], check=True)
+    done = subprocess.run([*install, "numpy", "constriction==0.5.*"])
+    if done.returncode:
+        reason = "numpy and constriction can't be installed: no package index"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return python
 
 

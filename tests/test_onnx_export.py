@@ -193,7 +193,7 @@ def test_what_is_not_offered_has_a_reason_before_it_is_tried(store, kind):
     plain, whole = of("magnitude_pruning"), of("activation_quantization")
     assert why_not(kind, plain) == ""
     assert bool(why_not(kind, whole)) == (kind == "onnx")
-    with pytest.raises(NotOffered, match="computes with whole numbers"):
+    with pytest.raises(NotOffered, match="compute with whole numbers"):
         export("onnx", whole, "validation", store)
 
 

@@ -280,9 +280,14 @@ def exports(recipe: Recipe, found: Result | Preview | None, engine: Engine) -> N
             disabled=not there,
             help=None if there else "Once it is measured.",
         )
+    export_link(recipe, "ONNX, loader, code …")
+
+
+def export_link(recipe: Recipe, label: str) -> None:
+    """A link to the page that takes a recipe's network away."""
     st.page_link(
         "pages/export.py",
-        label="ONNX, loader, code …",
+        label=label,
         icon=":material/open_in_new:",
         query_params={
             "network": NETWORKS[recipe.model].title,

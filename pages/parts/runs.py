@@ -271,6 +271,7 @@ def _take_away(result: Result, chosen: list[Recipe]) -> None:
             help="What it answers otherwise than the dense network, or than each other: choose"
             " several in the table.",
         )
+        panels.export_link(result.recipe, "Export")
     engine, recipe = cached.engine(), result.recipe
     file = f"{recipe.model}-{recipe.dataset}-{result.digest}"
     with st.container(horizontal=True):

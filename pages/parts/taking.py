@@ -4,7 +4,6 @@ uses them, and files that come back.
 
 from __future__ import annotations
 
-import math
 import re
 
 import pandas as pd
@@ -149,9 +148,10 @@ def code(use: str, recipe: Recipe) -> None:
                 language="python",
             )
         case "ONNX":
+            kind = "onnx-int8" if why_not("onnx", recipe) else "onnx"
             st.code(
                 "import onnxruntime\n\n"
-                f'file = "{file_name("onnx", recipe)}"\n'
+                f'file = "{file_name(kind, recipe)}"\n'
                 "session = onnxruntime.InferenceSession(file)\n"
                 'logits = session.run(None, {"images": images})[0]',
                 language="python",
@@ -262,15 +262,16 @@ def _figures(name: str, found: Opened) -> None:
         {
             "Layer": layer.name,
             "Shape": "×".join(map(str, layer.shape)),
-            "As": layer.kind.replace("_", " "),
-            "Values": layer.values,
-            "Nonzero, %": 100 * layer.nonzero / math.prod(layer.shape),
             "Bytes": layer.bytes,
+            "Nonzero": 100 * layer.nonzero / layer.weights,
+            "Stored as": f"{layer.kind.replace('_', ' ')}, {layer.values}"
+            if layer.values
+            else layer.kind,
         }
         for layer in found.layers
     ]
     st.dataframe(
-        pd.DataFrame(rows).astype({"Values": "Int64"}),
+        pd.DataFrame(rows),
         hide_index=True,
         height=min(260, 36 + 34 * len(rows)),
         row_height=34,
@@ -278,11 +279,12 @@ def _figures(name: str, found: Opened) -> None:
         key="given_layers",
         alt="Layers of the file",
         column_config={
-            "Layer": st.column_config.TextColumn(width=70),
-            "Shape": st.column_config.TextColumn(width=84),
-            "As": st.column_config.TextColumn(width=70, help="How its weights are stored"),
-            "Values": st.column_config.NumberColumn(width=54, help="Different ones"),
-            "Nonzero, %": st.column_config.NumberColumn(format="%.0f", width=80),
-            "Bytes": st.column_config.NumberColumn(width=60),
+            "Layer": st.column_config.TextColumn(width=58),
+            "Shape": st.column_config.TextColumn(width=80),
+            "Bytes": st.column_config.NumberColumn(width=56),
+            "Nonzero": st.column_config.NumberColumn(format="%.0f %%", width=68),
+            "Stored as": st.column_config.TextColumn(
+                width=90, help="How its weights are stored, and how many different values they have"
+            ),
         },
     )
