@@ -51,6 +51,7 @@ TRAINED: tuple[Knobs, ...] = (
     dict(channels=0.0, sparsity=0.9, epochs=1, levels=8, rate=0.0, tune=0),
     dict(channels=0.0, sparsity=0.95, epochs=1, levels=8, rate=0.0, tune=0),
     dict(channels=0.4, sparsity=0.9, epochs=1, levels=8, rate=0.0, tune=0),
+    dict(channels=0.6, sparsity=0.8, epochs=1, levels=12, rate=0.0, tune=0),
 )
 
 
@@ -124,23 +125,24 @@ class Space:
 
     def steps_from(self, knobs: Knobs) -> Iterator[Knobs]:
         """Neighbours of the best setting so far, the most promising first."""
-        most = self.goal.epochs
+        most, levels, channels = self.goal.epochs, knobs["levels"], knobs["channels"]
         density = 1 - knobs["sparsity"]
-        sparser = round(1 - max(0.01, min(density - 0.01, round(density * 0.8, 2))), 2)
+        sparser = round(1 - max(0.01, min(density - 0.01, round(density * 0.75, 2))), 2)
         if sparser > knobs["sparsity"]:
             yield {**knobs, "sparsity": sparser}
-        if knobs["levels"] > 2:
-            yield {**knobs, "levels": knobs["levels"] - 1}
+        if channels < 0.65:
+            yield {**knobs, "channels": round(channels + 0.2, 1)}
+        if not knobs["tune"] and most and levels > 2:
+            yield {**knobs, "tune": 1, "levels": max(2, levels // 2)}
+        if levels > 2:
+            yield {**knobs, "levels": max(2, levels - 1)}
         if knobs["rate"] < 2.75:
             yield {**knobs, "rate": knobs["rate"] + 0.25}
         if knobs["epochs"] < most:
             yield {**knobs, "epochs": knobs["epochs"] + 1}
-        if not knobs["tune"] and most and knobs["levels"] > 2:
-            yield {**knobs, "tune": 1, "levels": max(2, knobs["levels"] // 2)}
-        if knobs["channels"] < 0.75:
-            yield {**knobs, "channels": round(knobs["channels"] + 0.1, 1)}
-        if knobs["channels"] > 0:
-            yield {**knobs, "channels": round(knobs["channels"] - 0.1, 1)}
+        for near in (channels + 0.1, channels - 0.1):
+            if 0 <= near <= 0.8:
+                yield {**knobs, "channels": round(near, 1)}
         yield {**knobs, "sparsity": round(max(0.3, knobs["sparsity"] - 0.02), 2)}
 
 
@@ -268,14 +270,15 @@ class Search:
             for knobs in self.space.first(trained=True):
                 if self._enqueue(knobs):
                     return
-        if len(self.study.get_trials(deepcopy=False)) % 2:
-            best = self._best_knobs()
-            for knobs in self.space.steps_from(best) if best else ():
+        best = self._best_knobs()
+        if best and len(self.study.get_trials(deepcopy=False)) % 2:
+            for knobs in self.space.steps_from(best):
                 trains = knobs["epochs"] or knobs["tune"]
                 if (late or not trains) and self._enqueue(knobs):
                     return
-        if not late:  # TPE chooses the rest
-            self.study.enqueue_trial({"epochs": 0, "tune": 0})
+        # TPE chooses the rest; what trained best says for how long
+        fixed = {"epochs": max(1, best["epochs"] if best else 1)}
+        self.study.enqueue_trial(fixed if late else {"epochs": 0, "tune": 0})
 
     def _best_knobs(self) -> Knobs | None:
         best = answer(self.goal, self.found()).best

@@ -504,8 +504,14 @@ def test_compare_names_the_factors_and_a_clicked_class_shows_its_images(
 SIZES = {"laptop": (1280, 800), "phone": (390, 844), "projector": (1920, 1080)}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+LOOKS = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
+QUICK = {("laptop", "light"), ("phone", "dark")}  # the others take minutes
+
+
+@pytest.mark.parametrize(
+    "size, scheme",
+    [look if look in QUICK else pytest.param(*look, marks=pytest.mark.slow) for look in LOOKS],
+)
 def test_pages_look_finished(browser: Browser, server, scheme, size):
     """Right ground, a quiet console, nothing fetched from outside, no sideways scrolling."""
     width, height = SIZES[size]

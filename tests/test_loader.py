@@ -19,7 +19,6 @@ from compression.compressed import compress, decompress
 from compression.data import load
 from compression.evaluation import predict
 from compression.exports import LOADER
-from compression.models import NETWORKS
 from compression.recipe import parse_step
 from compression.storage import dumps, loads
 from compression.training import Context
@@ -130,9 +129,19 @@ def alone(tmp_path_factory) -> Path:
     return python
 
 
+# one recipe for each network; above, each recipe is tried on each network with fewer images
+ALONE = dict(
+    lenet_300_100="student",
+    lenet5="pruned, codebook",
+    net="low rank",
+    resnet20="pruned, codebook",
+    mobilenet_mini="int8",
+    vit_mini="pruned, codebook",
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dense", "pruned, codebook", "low rank", "int8", "student"])
-@pytest.mark.parametrize("model", list(NETWORKS))
+@pytest.mark.parametrize("model, name", ALONE.items())
 def test_alone_it_answers_all_test_images_of_mnist_as_we_do(
     alone, tmp_path, trained, seed, model, name
 ):
@@ -150,5 +159,4 @@ def test_alone_it_answers_all_test_images_of_mnist_as_we_do(
     assert done.returncode == 0, done.stderr
     ours = predict(decompress(loads(file)), data, data.test)
     differ = int((np.array(done.stdout.split(), int) != ours).sum())
-    rounded = model == "vit_mini" and name == "int8"  # its softmax rounds by library
-    assert differ <= 5 * rounded, f"{differ} of {len(ours)} answers differ"
+    assert differ == 0, f"{differ} of {len(ours)} answers differ"
