@@ -9,10 +9,12 @@ import streamlit as st
 
 from compression import figures, units
 from compression.data import DATASETS
-from compression.goals import Goal, answer, tried
+from compression.goals import Goal, Tried, answer, tried
 from compression.grid import Sweep
 from compression.models import NETWORKS
 from compression.pipeline import missing_training
+from compression.references import is_reference
+from compression.result import Result
 from pages.parts import cached, campaigns, controls, frame, goals, sweeps
 
 PLOT, TALL = 348, 540
@@ -83,6 +85,22 @@ def words(goal: Goal) -> str:
 
 
 drawn: object = None
+models = content.models
+others = [r for r in cached.runs(dataset) if r.recipe.model in models]
+
+
+def lost(result: Result) -> float:
+    """Points of validation accuracy, below 0 where some are lost."""
+    return 100 * (result.validation.value - result.baseline.validation)
+
+
+def goal_chart(goal: Goal, trials: list[Tried], key: str, about: str) -> None:
+    """What was tried, and the references that are stored."""
+    data = figures.goal_data(goal, trials, answer(goal, trials))
+    lines = figures.reference_lines(others, data.x, lost)
+    frame.chart(figures.draw_goal(data, p, height, lines), key, about)
+
+
 if isinstance(content, Goal):
     found = cached.found(content.digest, content) if campaign else []
     best = answer(content, found)
@@ -95,20 +113,14 @@ if isinstance(content, Goal):
     start_button(label, words(content), state != "done" or longer)
     with right:
         if found:
-            frame.chart(
-                figures.draw_goal(figures.goal_data(content, found, best), p, height),
-                "goal",
-                f"Accuracy lost against cost of {len(found)} recipes that were tried",
-            )
+            about = f"Accuracy lost against cost of {len(found)} recipes that were tried"
+            goal_chart(content, found, "goal", about)
         else:
-            known = [
-                tried(r, 0.0) for r in cached.runs(dataset) if r.recipe.model in content.models
-            ]
-            known = [t for t in known if t.recipe.family != "dense"]
+            stored = [r for r in others if not is_reference(r.recipe)]
+            known = [tried(r, 0.0) for r in stored if r.recipe.family != "dense"]
             if known:
-                data = figures.goal_data(content, known, answer(content, known))
                 about = f"Accuracy lost against cost of {len(known)} runs that are stored"
-                frame.chart(figures.draw_goal(data, p, height), "known", about)
+                goal_chart(content, known, "known", about)
                 st.caption("Shown: what is stored already. A search goes on from what it trained.")
             st.markdown(
                 "**Say what you need, press Search.** The lab tries recipes of pruning, channels,"
@@ -170,7 +182,12 @@ else:
     with right:
         if results:
             frame.chart(
-                figures.draw_sweep(figures.sweep_data(results, "validation"), p, height),
+                figures.draw_sweep(
+                    figures.sweep_data(results, "validation"),
+                    p,
+                    height,
+                    figures.reference_lines(others, "bytes", lambda r: 100 * r.validation.value),
+                ),
                 "sweep",
                 f"Accuracy against file size of {len(results)} runs of the sweep",
             )

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from compression.baselines import baseline
 from compression.goals import Goal, answer
 from compression.grid import Axis, Sweep
 from compression.recipe import parse_steps
@@ -146,3 +148,25 @@ def test_more_seeds_are_repeats_of_a_point(open_page):
                    **{"1.codebook_quantization.levels": "8"})  # fmt: skip
     assert at.button(key="start").label == "Run 3"
     assert "training included" in words(at), "other seeds train their own dense network"
+
+
+def test_references_that_are_stored_are_dashed_beside_a_sweep_and_a_search(open_page):
+    at = open_page(view="Sweep", **{"0.magnitude_pruning.sparsity": "0.5, 0.9"},
+                   **{"1.codebook_quantization.levels": "8"})  # fmt: skip
+    click(at, "start")
+    chance = baseline("lenet_300_100", "digits").then(*parse_steps("random_pruning:sparsity=0.5"))
+    cached.engine().submit(chance, "me")
+    at.run()
+    result = cached.engine().store.get(chance.digest)
+    assert result is not None
+    line = trace(at, "random pruning")
+    assert line["line"]["dash"] and line["x"] == [result.cost.bytes]
+    assert line["y"] == pytest.approx([100 * result.validation.value])
+    at.segmented_control(key="view").set_value("Goal").run()
+    lost = 100 * (result.validation.value - result.baseline.validation)
+    assert trace(at, "random pruning")["y"] == pytest.approx([lost])
+
+
+def trace(at: AppTest, name: str) -> dict[str, Any]:
+    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
+    return next(t for t in spec["data"] if t.get("name") == name)

@@ -27,6 +27,7 @@ from .search import (
     draw_goal,
     draw_sweep,
     goal_data,
+    reference_lines,
     sweep_data,
 )
 from .sizes import (
@@ -104,6 +105,7 @@ __all__ = [
     "palette",
     "points_words",
     "reach_data",
+    "reference_lines",
     "spot",
     "step_bars",
     "tree_data",

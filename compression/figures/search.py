@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -11,9 +11,11 @@ import plotly.graph_objects as go
 from .. import units
 from ..goals import Answer, Goal, Tried, fits, goal_front
 from ..pareto import front
+from ..references import REFERENCES, reference_of
 from ..repeats import mean, repeats
 from ..result import Result
 from .look import (
+    DASH,
     FAMILIES,
     SHAPES,
     Drawing,
@@ -83,8 +85,64 @@ def goal_data(goal: Goal, found: Sequence[Tried], answer: Answer) -> GoalPlot:
     )
 
 
-def draw_goal(d: GoalPlot, p: Palette, height: int) -> go.Figure:
-    """Change of accuracy against file size or multiply-adds, with limits. customdata: digest."""
+class Line(NamedTuple):
+    """The front of the stored runs that are there to compare with. ys: percent, or points."""
+
+    title: str
+    family: str
+    xs: list[float]
+    ys: list[float]
+
+
+def reference_lines(
+    results: Sequence[Result], x: str, y: Callable[[Result], float | None]
+) -> list[Line]:
+    """The front of each kind of reference. x: `bytes` or `macs`; y: what is drawn of a result,
+    more is better, None where it is not known.
+    """
+    kinds: dict[str, list[tuple[float, float]]] = {}
+    for result in results:
+        kind, value = reference_of(result.recipe), y(result)
+        if kind and value is not None:
+            kinds.setdefault(kind, []).append((getattr(result.cost, x), value))
+    lines = []
+    for kind, known in REFERENCES.items():
+        points = kinds.get(kind, [])
+        best = [points[i] for i in front(points)]
+        if best:
+            xs, ys = ([float(point[axis]) for point in best] for axis in (0, 1))
+            lines.append(Line(known.title, known.family, xs, ys))
+    return lines
+
+
+def _draw_lines(
+    figure: Drawing, p: Palette, lines: Sequence[Line], low: float, middle: float
+) -> None:
+    """Dashed, each with its name where it comes into the window, on the side that has more room.
+    low: the window's lower end; middle: of its x.
+    """
+    for line in lines:
+        figure.add_scatter(
+            x=line.xs,
+            y=line.ys,
+            mode="lines+markers",
+            name=line.title,
+            line=dict(color=p.marks[line.family], width=1.4, dash=DASH, shape="hv"),
+            marker=dict(size=5, color=p.marks[line.family], symbol="circle-open"),
+            hovertemplate=f"{line.title}<br>%{{x:.3s}}, %{{y:.2f}}<extra></extra>",
+        )
+        shown = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if y > low]
+        if shown:
+            x, y = shown[0]
+            side = ("left", 5) if x < middle else ("right", -5)
+            at = dict(xanchor=side[0], xshift=side[1], yshift=-13)
+            put_label(figure, p, math.log10(x), y, line.title, p.words[line.family], **at)
+
+
+def draw_goal(d: GoalPlot, p: Palette, height: int, references: Sequence[Line] = ()) -> go.Figure:
+    """Change of accuracy against file size or multiply-adds, with limits; references dashed.
+    customdata: digest.
+    """
     what = "file size" if d.x == "bytes" else "multiply-adds"
     rest = "validation; shaded: beyond a limit"
     figure = blank(p, height, f"Accuracy lost against {what}", rest, l=52)
@@ -140,6 +198,7 @@ def draw_goal(d: GoalPlot, p: Palette, height: int) -> go.Figure:
                 p.words["combined"],
                 **LABEL[name],
             )
+    _draw_lines(figure, p, references, low, math.sqrt(left * right))
     figure.add_hline(0.0, dict(color=p.axis, width=1))
     step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if (high - low) / s <= 7)
     figure.update_layout(
@@ -213,8 +272,10 @@ def sweep_data(results: Sequence[Result], split: str) -> list[Point]:
     return points
 
 
-def draw_sweep(points: Sequence[Point], p: Palette, height: int) -> go.Figure:
-    """Accuracy against file size of what a sweep has measured; faint: each seed."""
+def draw_sweep(
+    points: Sequence[Point], p: Palette, height: int, references: Sequence[Line] = ()
+) -> go.Figure:
+    """Accuracy against file size of what a sweep has measured; faint: each seed, dashed: others."""
     several = any(point.seeds for point in points)
     rest = "95 % intervals" + ("; of the mean over seeds, faint: each seed" if several else "")
     figure = blank(p, height, "Accuracy against file size", rest)
@@ -266,7 +327,7 @@ def draw_sweep(points: Sequence[Point], p: Palette, height: int) -> go.Figure:
         hoverinfo="skip",
         line=dict(color=p.marks["combined"], width=1.8, shape="hv"),
     )
-    figure.update_layout(
-        xaxis=size_axis(min(sizes) / 1.4, max(sizes) * 1.4), yaxis=percent_axis(low, high, step)
-    )
+    left, right = min(sizes) / 1.4, max(sizes) * 1.4
+    _draw_lines(figure, p, references, low, math.sqrt(left * right))
+    figure.update_layout(xaxis=size_axis(left, right), yaxis=percent_axis(low, high, step))
     return figure.figure()
