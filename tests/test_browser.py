@@ -603,6 +603,7 @@ def stored(home: Path) -> dict[str, float]:
     return {digest: changed for digest, result, changed in rows if json.loads(result)["test"]}
 
 
+@pytest.mark.slow
 def test_a_sweep_of_thirty_survives_the_death_of_the_server(page, tmp_path):
     """None is run twice but the one that was running."""
     lab = start_server(tmp_path)
