@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--minimize", choices=["bytes", "macs", "points"], default="bytes")
     search.add_argument("--bytes", type=int, help="of the file, at most")
     search.add_argument("--macs", type=int, help="multiply-adds, at most")
+    search.add_argument("--ms", type=float, help="for one image in ONNX Runtime, at most")
     search.add_argument("--points", type=float, help="of validation accuracy lost, at most")
     search.add_argument("--seconds", type=float, default=300, help="how long to search")
     search.add_argument("--epochs", type=int, default=1, help="training on after each step")
@@ -258,6 +259,7 @@ def _search(args: argparse.Namespace) -> None:
         minimize=args.minimize,
         most_bytes=args.bytes,
         most_macs=args.macs,
+        most_ms=args.ms,
         most_points=args.points,
         seconds=args.seconds,
         epochs=args.epochs,

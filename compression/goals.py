@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -23,10 +24,11 @@ LONGEST = 24 * 3600
 class Goal:
     """What is wanted of a network.
 
-    models: networks to choose from; minimize: one of MINIMIZE; most_bytes, most_macs: limits, None
-    for none; most_points: percentage points of accuracy that may be lost on the validation images;
-    seconds: of search; epochs: how often at most a network is trained on after each step, 0 for
-    never; seed: of the search. Raises InvalidInput.
+    models: networks to choose from; minimize: one of MINIMIZE; most_bytes, most_macs, most_ms:
+    limits, None for none, ms of one image in ONNX Runtime; most_points: percentage points of
+    accuracy that may be lost on the validation images; seconds: of search; epochs: how often at
+    most a network is trained on after each step, 0 for never; seed: of the search. Raises
+    InvalidInput.
     """
 
     dataset: str
@@ -34,6 +36,7 @@ class Goal:
     minimize: str = "bytes"
     most_bytes: int | None = None
     most_macs: int | None = None
+    most_ms: float | None = None
     most_points: float | None = 1.0
     seconds: float = 300
     epochs: int = 1
@@ -46,6 +49,7 @@ class Goal:
         for name, low, high, whole in (
             ("most_bytes", 1, 10**12, True),
             ("most_macs", 1, 10**15, True),
+            ("most_ms", 1e-6, 1e6, False),
             ("most_points", 0, 100, False),
             ("seconds", 1, LONGEST, False),
             ("epochs", 0, 20, True),
@@ -59,8 +63,10 @@ class Goal:
                 object.__setattr__(self, name, checked)
         if self.minimize != "points" and self.most_points is None:
             raise InvalidInput("a goal needs a limit on the points lost, or to minimize them")
-        if self.minimize == "points" and self.most_bytes is None and self.most_macs is None:
-            raise InvalidInput("to lose the fewest points, name the most bytes or multiply-adds")
+        if self.minimize == "points" and not set(self.limits) - {"points"}:
+            raise InvalidInput(
+                "to lose the fewest points, name the most bytes, multiply-adds or ms"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "models": list(self.models)}
@@ -88,7 +94,9 @@ class Goal:
     @property
     def limits(self) -> dict[str, float]:
         """The limits that were named, by measure."""
-        named = dict(bytes=self.most_bytes, macs=self.most_macs, points=self.most_points)
+        named = dict(
+            bytes=self.most_bytes, macs=self.most_macs, ms=self.most_ms, points=self.most_points
+        )
         return {name: limit for name, limit in named.items() if limit is not None}
 
     @property
@@ -108,13 +116,14 @@ def points(value: float) -> str:
 WORDS: dict[str, Callable[[float], str]] = {
     "bytes": units.size,
     "macs": lambda n: f"{units.quantity(n)} multiply-adds",
+    "ms": lambda ms: f"{ms:.3g}{units.NBSP}ms",
     "points": points,
 }
 
 
 class Tried(NamedTuple):
     """One recipe that was tried for a goal, on validation. points: lost against the dense network,
-    below 0 is a gain; seconds: of work that it took.
+    below 0 is a gain; seconds: of work that it took; ms: for one image, NaN where no limit asks.
     """
 
     recipe: Recipe
@@ -122,6 +131,7 @@ class Tried(NamedTuple):
     macs: int
     points: float
     seconds: float
+    ms: float = math.nan
 
     def value(self, measure: str) -> float:
         return float(getattr(self, measure))
@@ -162,7 +172,11 @@ def excess(goal: Goal, one: Tried) -> float:
 
 
 def miss(value: float, limit: float) -> float:
-    """Above 0 where a value is beyond its limit, as a share of it; of a limit of 0 as it is."""
+    """Above 0 where a value is beyond its limit, as a share of it; of a limit of 0 as it is. What
+    is not known is beyond any.
+    """
+    if math.isnan(value):
+        return 1.0
     return (value - limit) / limit if limit > 0 else value
 
 

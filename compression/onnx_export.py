@@ -208,14 +208,19 @@ DO: dict[Any, Callable[[_Graph, Any, str], str]] = {
 }
 
 
-def onnx_logits(model: bytes, images: np.ndarray, batch: int = 250) -> np.ndarray:
-    """What ONNX Runtime answers, by one thread: float32 (N, classes). images: uint8."""
+def onnx_session(model: bytes) -> Any:
+    """ONNX Runtime with this model, ready to run in one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def onnx_logits(model: bytes, images: np.ndarray, batch: int = 250) -> np.ndarray:
+    """What ONNX Runtime answers, by one thread: float32 (N, classes). images: uint8."""
+    session = onnx_session(model)
     starts = range(0, len(images), batch)
     return np.concatenate(
         [session.run(["logits"], {"images": images[i : i + batch]})[0] for i in starts]

@@ -24,6 +24,7 @@ from .baselines import TRAINING, baseline
 from .channels import ChannelPruning
 from .errors import CompressionError
 from .goals import OTHER, Goal, Tried, answer, excess, miss, tried
+from .latency import latency_ms
 from .models import architecture_for
 from .pipeline import Memory, check, run
 from .pruning import MagnitudePruning
@@ -235,7 +236,8 @@ class Search:
         trial = optuna.trial.Trial(self.study, frozen._trial_id)
         for name, limit in self.goal.limits.items():
             trial.set_constraint(name, miss(found.value(name), limit))
-        trial.set_user_attr("tried", [found.bytes, found.macs, found.points, found.seconds])
+        known = [found.bytes, found.macs, found.points, found.seconds]
+        trial.set_user_attr("tried", known + [found.ms] * (not math.isnan(found.ms)))
         if "recipe" not in frozen.user_attrs:
             trial.set_user_attr("again", True)  # it stands for one that was tried before
             trial.set_user_attr("recipe", found.recipe.to_json())
@@ -346,6 +348,8 @@ def solve(
         begun = clock()
         result = run(recipe, store, split="validation", keep=False, memory=memory)
         found = tried(result, clock() - begun)
+        if goal.most_ms is not None:
+            found = found._replace(ms=latency_ms(recipe, store))
         search.tell(number, found)
         listen(clock() - start, found)
     return search

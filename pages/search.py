@@ -150,6 +150,7 @@ if isinstance(content, Goal):
                     "File, kB": st.column_config.NumberColumn(format="%.2f"),
                     "Multiply-adds, M": st.column_config.NumberColumn(format="%.3f"),
                     "Points lost": st.column_config.NumberColumn(format="%.2f"),
+                    "Milliseconds": st.column_config.NumberColumn(format="%.3f"),
                     "Seconds": st.column_config.NumberColumn(format="%.1f"),
                 },
             )

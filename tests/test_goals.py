@@ -33,7 +33,7 @@ def test_a_goal_comes_back_from_json_and_more_time_is_the_same_goal():
     [
         (dict(minimize="beauty"), "unknown goal.minimize 'beauty'"),
         (dict(most_points=None), "needs a limit on the points lost"),
-        (dict(minimize="points"), "name the most bytes or multiply-adds"),
+        (dict(minimize="points"), "name the most bytes, multiply-adds"),
         (dict(most_points=float("nan")), "goal.most_points must lie in"),
         (dict(most_bytes=0), "goal.most_bytes must lie in"),
         (dict(seconds=10**9), "goal.seconds must lie in"),
@@ -104,3 +104,10 @@ def test_the_front_holds_what_nothing_beats():
 def test_nothing_tried_gives_no_answer():
     assert answer(goal(), []) == answer(goal(), ())
     assert answer(goal(), []).best is None
+
+
+def test_a_limit_in_milliseconds_binds_and_what_is_not_measured_is_beyond_it():
+    quick, slow = one(0.5, 900, 0.1)._replace(ms=0.5), one(0.9, 300, 0.5)._replace(ms=2.0)
+    best = answer(goal(most_ms=0.6), [quick, slow, one(0.95, 200, 0.5)])
+    assert best.best == quick and best.binds == ("ms", pytest.approx(0.5 / 0.6))
+    assert best.further is not None

@@ -36,6 +36,7 @@ ORDER = [
     "compressed checkpoint",
     "storage onnx_export",
     "pipeline",
+    "latency",
     "exports opened live layers grid search pace verdicts drift robustness",
     "campaigns why",
     "jobs",

@@ -83,8 +83,11 @@ def test_a_goal_that_makes_no_sense_says_so_and_starts_nothing(open_page):
 
 
 def test_the_link_holds_the_goal(open_page):
-    at = open_page(aim="macs", lose="0.5", kb="40", minutes="10", goal_epochs="2", goal_seed="3")
+    at = open_page(
+        aim="macs", lose="0.5", kb="40", minutes="10", goal_epochs="2", goal_seed="3", ms="0.25"
+    )
     assert "fewest multiply-adds with at most 40.0" in at.title[0].value.replace("\u00a0", " ")
+    assert "0.25 ms" in at.title[0].value.replace("\u00a0", " ")
     assert at.selectbox(key="minutes").value == "10"
     assert at.selectbox(key="goal_epochs").value == "2"
     assert at.number_input(key="goal_seed").value == 3

@@ -144,7 +144,7 @@ def draw_goal(d: GoalPlot, p: Palette, height: int, references: Sequence[Line] =
     customdata: digest.
     """
     what = "file size" if d.x == "bytes" else "multiply-adds"
-    rest = "validation; shaded: beyond a limit"
+    rest = "shaded: beyond limits"
     figure = blank(p, height, f"Accuracy lost against {what}", rest, l=52)
     if not d.trials:
         return figure.figure()

@@ -1,0 +1,46 @@
+"""How long one image takes in ONNX Runtime, with one thread: what a smaller shape is worth.
+
+Zeros are not faster, so a time belongs to an architecture: networks of one shape share it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+from cachetools import LRUCache
+
+from .models import Architecture
+from .onnx_export import onnx_model, onnx_session
+from .pipeline import Memory, build_up
+from .recipe import Recipe
+from .store import Store
+
+WARM_UP, LEAST, MOST, SECONDS = 20, 50, 2_000, 0.4
+_known: LRUCache[tuple[Architecture, str], float] = LRUCache(256)  # of this process and machine
+
+
+def latency_ms(recipe: Recipe, store: Store) -> float:
+    """Median milliseconds for one image of a recipe's network, in floats. The training of the
+    recipe must be stored.
+    """
+    model = build_up(recipe, store, Memory()).model
+    shape = model.architecture, recipe.dataset
+    if shape not in _known:
+        _known[shape] = measured_ms(onnx_model(model, recipe.dataset, {}), model.architecture.shape)
+    return _known[shape]
+
+
+def measured_ms(model: bytes, shape: tuple[int, ...]) -> float:
+    """Median of many runs behind a few that are not counted. model: ONNX; shape: of an image."""
+    session, image = onnx_session(model), {"images": np.zeros((1, *shape), np.uint8)}
+    times: list[float] = []
+    for _ in range(WARM_UP):
+        session.run(["logits"], image)
+    until = time.perf_counter() + SECONDS
+    while len(times) < LEAST or (time.perf_counter() < until and len(times) < MOST):
+        start = time.perf_counter()
+        session.run(["logits"], image)
+        times.append(time.perf_counter() - start)
+    return 1_000 * statistics.median(times)
