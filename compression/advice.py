@@ -10,7 +10,7 @@ from .classes import class_words, hurt_beyond
 from .data import DATASETS
 from .models import architecture_for
 from .recipe import Recipe, Step
-from .remedies import remedies
+from .remedies import PRUNINGS, remedies
 from .result import Preview, Result
 from .sweep import replace_step
 from .training import FineTune
@@ -19,7 +19,6 @@ NEAR_CHANCE = 1.5  # times the share that guessing gives
 APART = 0.02  # between what was asked and what came, as a share
 WHOLE_UNITS = 0.05  # the same for the units of a group, of which a few may be all there are
 MUCH = 0.01  # accuracy lost that fine-tuning is worth
-PRUNINGS = ("magnitude_pruning", "random_pruning", "taylor_pruning", "activation_pruning")
 LEVELS = ("codebook_quantization", "uniform_quantization", "fixed_point_quantization")
 
 

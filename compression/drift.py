@@ -15,7 +15,7 @@ from torch import nn
 
 from .data import load
 from .inference import one_thread
-from .models import Chain, prunable_layers, scale_and_shift
+from .models import Chain, behind, prunable_layers, scale_and_shift
 from .pipeline import rebuilt
 from .recipe import Recipe
 from .store import Store
@@ -102,11 +102,9 @@ def _weight(model: Chain, name: str) -> torch.Tensor:
 
 def _norm_behind(model: nn.Module, name: str) -> nn.Module | None:
     """The batch norm behind a convolution, or what stands for it where it became a part of that."""
-    owner, _, own = name.rpartition(".")
-    children = list(model.get_submodule(owner).named_children())
-    place = next(i for i, (child, _) in enumerate(children) if child == own)
-    behind = children[place + 1][1] if place + 1 < len(children) else None
-    return behind if isinstance(behind, nn.BatchNorm2d | nn.Identity) else None
+    found = behind(model, name)
+    norm = model.get_submodule(found) if found else None
+    return norm if isinstance(norm, nn.BatchNorm2d | nn.Identity) else None
 
 
 class _Outputs(NamedTuple):

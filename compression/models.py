@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 from .blocks import Attention, MeanOfTokens, Residual, Tokens
 from .data import DATASETS
 from .errors import NotOffered
-from .recipe import Step, one_of
+from .recipe import Recipe, Step, one_of
 
 Shape = tuple[int, int, int]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -332,6 +332,17 @@ def architecture_for(model: str, dataset: str, width: float = 1.0) -> Architectu
     return architecture(model, entry.shape, len(entry.classes), width)
 
 
+def refusals(recipe: Recipe, first: int = 0) -> dict[int, str]:
+    """The steps that can't be done at their place, each with the reason. first: the place (0 is the
+    first) from which on they are asked. Raises NotOffered where the network is not offered at all.
+    """
+    a = architecture_for(recipe.model, recipe.dataset, recipe.width)
+    reasons = {
+        i: recipe.steps[i].why_not(a, recipe.steps[:i]) for i in range(first, len(recipe.steps))
+    }
+    return {i: reason for i, reason in reasons.items() if reason}
+
+
 def why_not(model: str, dataset: str) -> str:
     """The reason why this network is not offered for this data set, or an empty string."""
     return NETWORKS[model].is_offered(DATASETS[dataset].shape)
@@ -358,6 +369,14 @@ def _build(a: Architecture) -> Chain:
             layer.add_module("input", InputRange(a.activation_bits))
             layer.register_forward_pre_hook(_through_range)
     return model
+
+
+def behind(model: nn.Module, name: str) -> str:
+    """Name of the child that stands behind this layer in its chain, or an empty string."""
+    owner, _, own = name.rpartition(".")
+    names = [child for child, _ in model.get_submodule(owner).named_children()]
+    after = names[names.index(own) + 1 :][:1]
+    return ".".join(filter(None, (owner, *after))) if after else ""
 
 
 def replace_layer(model: nn.Module, name: str, layer: nn.Module) -> None:

@@ -29,6 +29,7 @@ from .models import (
     architecture_for,
     build,
     layer_names,
+    refusals,
     same_weights,
     twin,
 )
@@ -153,11 +154,8 @@ def run(
 
 def check(recipe: Recipe) -> None:
     """Raise NotOffered, with the reason, for a recipe that can't be run; nothing is run."""
-    a = architecture_for(recipe.model, recipe.dataset, recipe.width)
-    for i, step in enumerate(recipe.steps):
-        reason = step.why_not(a, recipe.steps[:i])
-        if reason:
-            raise NotOffered(f"{recipe.model}: {reason}")
+    for reason in refusals(recipe).values():
+        raise NotOffered(f"{recipe.model}: {reason}")
 
 
 def _dense_first(recipe: Recipe, split: str, store: Store, memory: Memory) -> Result | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .models import architecture_for
+from .models import refusals
 from .recipe import Recipe, Step, layer_text, layer_values
 from .result import Layer
 from .sweep import replace_step
@@ -41,12 +41,7 @@ def remedies(
     trained = [*_trained(recipe)]
     first, second = (there, trained) if share > MOSTLY else (trained, there)
     found = {r.recipe.digest: r for r in [*first, *second, *_milder(recipe)]}
-    return [r for r in found.values() if _is_offered(r.recipe)]
-
-
-def _is_offered(recipe: Recipe) -> bool:
-    a = architecture_for(recipe.model, recipe.dataset, recipe.width)
-    return not any(s.why_not(a, recipe.steps[:i]) for i, s in enumerate(recipe.steps))
+    return [r for r in found.values() if not refusals(r.recipe)]
 
 
 def _places(recipe: Recipe, names: Sequence[str]) -> list[int]:

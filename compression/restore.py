@@ -6,7 +6,7 @@ from torch import nn
 
 from .activations import fold_norms
 from .errors import NotOffered
-from .models import Chain, architecture_for, layer_names, replace_layer, twin
+from .models import Chain, architecture_for, behind, layer_names, replace_layer, twin
 from .recipe import Recipe
 
 
@@ -36,17 +36,11 @@ def restored(model: Chain, dense: Chain, name: str) -> Chain:
         raise NotOffered(f"{name}: its shape is not the one it has in the dense network")
     bits = model.architecture.activation_bits
     made, source = twin(model), fold_norms(dense, bits) if bits else dense
-    for own in filter(None, (name, _norm_behind(source, name))):
+    norm = behind(source, name)
+    is_norm = norm and isinstance(source.get_submodule(norm), nn.BatchNorm2d)
+    for own in (name, norm) if is_norm else (name,):
         layer = twin(source.get_submodule(own))
         if layer._modules.pop("input", None) is not None:  # whole numbers at the layer's input
             layer._forward_pre_hooks.clear()
         replace_layer(made, own, layer)
     return made
-
-
-def _norm_behind(model: nn.Module, name: str) -> str:
-    """Name of the batch norm behind a layer, or an empty string."""
-    owner, _, own = name.rpartition(".")
-    children = [*model.get_submodule(owner)._modules.items(), ("", None)]
-    behind = next(b for (a, _), b in zip(children, children[1:], strict=False) if a == own)
-    return f"{owner}.{behind[0]}".lstrip(".") if isinstance(behind[1], nn.BatchNorm2d) else ""

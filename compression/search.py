@@ -25,8 +25,8 @@ from .channels import ChannelPruning
 from .errors import CompressionError
 from .goals import OTHER, Goal, Tried, answer, excess, miss, tried
 from .latency import latency_ms
-from .models import architecture_for
-from .pipeline import Memory, check, run
+from .models import architecture_for, refusals
+from .pipeline import Memory, run
 from .pruning import MagnitudePruning
 from .quantization import CodebookQuantization
 from .recipe import Recipe, Step
@@ -201,7 +201,7 @@ class Search:
             trial = self.study.ask(self.space.distributions())
             recipe, tries = self.space.recipe(trial.params), tries + 1
             before = self._known().get(recipe.digest)
-            if before is None and self._offered(recipe):
+            if before is None and not refusals(recipe):
                 trial.set_user_attr("recipe", recipe.to_json())
                 return Next(trial.number, recipe)
             if before is None or tries > 60:
@@ -294,19 +294,12 @@ class Search:
     def _enqueue(self, knobs: Knobs) -> bool:
         """Whether these knobs are new, and stand in the queue now."""
         recipe = self.space.recipe(knobs)
-        if recipe.digest in self._known() or not self._offered(recipe):
+        if recipe.digest in self._known() or refusals(recipe):
             return False
         queued = [t.system_attrs.get("fixed_params") for t in self.study.get_trials(deepcopy=False)]
         if knobs in queued:
             return False
         self.study.enqueue_trial(knobs)
-        return True
-
-    def _offered(self, recipe: Recipe) -> bool:
-        try:
-            check(recipe)
-        except CompressionError:
-            return False
         return True
 
 

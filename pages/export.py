@@ -8,6 +8,7 @@ import streamlit as st
 
 from compression import units
 from compression.jobs import Ask
+from compression.models import refusals
 from compression.pipeline import missing_training
 from compression.result import Result
 from pages.parts import cached, controls, frame, panels, steps, taking
@@ -40,7 +41,7 @@ with right, st.container(gap=10):
     taking.importer()
     given = st.container(gap="small")
 
-refused = steps.refused(recipe, len(recipe.dense.steps))
+refused = refusals(recipe, len(recipe.dense.steps))
 missing = () if refused else missing_training(recipe, engine.store)
 ask = Ask(recipe, split)
 result = None

@@ -12,6 +12,7 @@ from compression import figures, units
 from compression.advice import advice, swapped
 from compression.data import DATASETS
 from compression.jobs import Ask
+from compression.models import refusals
 from compression.pipeline import missing_training
 from compression.recipe import Recipe, Step
 from compression.result import Change, Preview, Result
@@ -57,13 +58,13 @@ with preset_row.container(horizontal=True, gap="small", vertical_alignment="cent
 
 # what can be known: every prefix, and the recipe with two neighbours swapped
 
-refused = steps.refused(recipe, first)
+refused = refusals(recipe, first)
 job_drawn = training.states([recipe], engine, owner)
 
 
 def runs_live(r: Recipe) -> bool:
     """Whether it is offered and needs no training first."""
-    if any(place < len(r.steps) for place in steps.refused(r, first)):
+    if any(place < len(r.steps) for place in refusals(r, first)):
         return False
     return not missing_training(r, engine.store)
 
@@ -181,7 +182,7 @@ with left:
 
 def swap_words(other: Recipe) -> str:
     """Size and accuracy of the swapped recipe against this one."""
-    if steps.refused(other, first):
+    if refusals(other, first):
         return "not offered in that order"
     if refused or failures:
         return "offered in that order"
@@ -253,7 +254,7 @@ with right, st.container(gap="xsmall"):
     if swaps:
         st.markdown("**If two steps swap**")
     for i, other in swaps.items():
-        refusal = next(iter(steps.refused(other, first).values()), "")
+        refusal = next(iter(refusals(other, first).values()), "")
         with line():
             pair = f"{label(recipe.steps[i])} ⇄ {label(recipe.steps[i + 1])}"
             st.markdown(f":small[{pair}: {swap_words(other)}]", width="stretch")

@@ -295,7 +295,7 @@ class DaskEngine(Engine):
             self._changed.notify_all()
         self._dispatch()
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         client = self._client
         if client is None:
             raise JobError("the workers are still starting; try again in a few seconds")

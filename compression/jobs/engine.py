@@ -283,8 +283,10 @@ class Engine(ABC):
         """What this person wants to know now, most urgent first; replaces earlier wishes."""
 
     @abstractmethod
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the function gives for the arguments and the store, from the live lane, now."""
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function of the library gives for the arguments and the store, which it takes
+        last, from the live lane, now. Raises JobError while the workers start.
+        """
 
     @abstractmethod
     def _start(self, job: Job) -> None: ...
@@ -294,17 +296,11 @@ class Engine(ABC):
 
     def file(self, recipe: Recipe) -> bytes:
         """The .nnz file of a recipe whose training is stored."""
-        return self._call(nnz_file, recipe)
+        return self.call(nnz_file, recipe)
 
     def layers(self, recipe: Recipe) -> tuple[LayerView, ...]:
         """Each layer of a recipe's network, from inside. Its training must be stored."""
-        return self._call(layer_views, recipe)
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function of the library gives for the arguments and the store, which it takes
-        last; a live worker runs it, now. Raises JobError while the workers start.
-        """
-        return self._call(function, *arguments)
+        return self.call(layer_views, recipe)
 
     def wait_for_change(self, seconds: float) -> None:
         """Until a job or an ask has moved, at most so long."""
@@ -317,7 +313,7 @@ class Engine(ABC):
         """Paired difference of two stored runs, by their digests; None where one was not scored on
         the split.
         """
-        return self._call(compare, before, after, dataset, split)
+        return self.call(compare, before, after, dataset, split)
 
     @property
     def ready(self) -> bool:
@@ -346,7 +342,7 @@ class InlineEngine(Engine):
                 except CompressionError as e:
                     self._remember(ask.key, str(e))
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments, self.store)
 
     def _start(self, job: Job) -> None:

@@ -160,15 +160,6 @@ def link(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def refused(recipe: Recipe, first: int) -> dict[int, str]:
-    """Why steps can't be done at their place, by place in the recipe. first: place of the first."""
-    a = architecture_for(recipe.model, recipe.dataset, recipe.width)
-    reasons = {
-        i: recipe.steps[i].why_not(a, recipe.steps[:i]) for i in range(first, len(recipe.steps))
-    }
-    return {i: reason for i, reason in reasons.items() if reason}
-
-
 # words
 
 
