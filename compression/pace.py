@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 from .pipeline import start_of
 from .recipe import Recipe
@@ -12,7 +13,14 @@ from .result import Result
 from .store import Store
 
 SCORED, TRAINED = 15_000, 55_000  # images that a run scores, and that an epoch sees
-OF_TRAINING = 0.3  # time to score an image, as a share of the time to train on it
+OF_TRAINING = 0.3  # time to score an image by that to train on it, until a run says it better
+
+
+class Expected(NamedTuple):
+    """What runs will take. epochs: of training among it."""
+
+    seconds: float
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,13 @@ class Pace:
         scoring = {m: s * OF_TRAINING * SCORED / TRAINED for m, s in known.items()}
         return Pace(known, scoring | {m: median(each) for m, each in runs.items()})
 
-    def seconds(self, recipes: Sequence[Recipe], store: Store) -> float:
+    def expected(self, recipes: Sequence[Recipe], store: Store) -> Expected:
         """Of all these runs in one process; training that several share counts once, what is stored
         counts nothing. A network of which nothing is known counts nothing either.
         """
         there = store.get_many([r.digest for r in recipes], "test")
         trained: dict[str, bool] = {}
-        total = 0.0
+        total, epochs = 0.0, 0
         for recipe in recipes:
             if recipe.digest in there:
                 continue
@@ -52,5 +60,6 @@ class Pace:
                 prefix, step = recipe.prefix(n + 1), recipe.steps[n]
                 if step.is_training and not trained.setdefault(prefix.digest, False):
                     trained[prefix.digest] = True
+                    epochs += getattr(step, "epochs", 1)
                     total += self.epochs.get(recipe.model, 0.0) * getattr(step, "epochs", 1)
-        return total
+        return Expected(total, epochs)

@@ -212,12 +212,16 @@ class Search:
                 self._tell(trial.number, before)
 
     def tell(self, number: int, found: Tried | None) -> None:
-        """What became of a trial; None: it failed."""
+        """What became of a trial; None: it failed. Where a limit asks for milliseconds that are not
+        known, they are measured now.
+        """
         from optuna.trial import TrialState
 
         if found is None:
             self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
             return
+        if self.goal.most_ms is not None and math.isnan(found.ms):
+            found = found._replace(ms=latency_ms(found.recipe, self.store))
         trial = self._tell(number, found)
         if self.clever and trial is not None:
             over, best = excess(self.goal, found), answer(self.goal, self.found()).best
@@ -286,8 +290,9 @@ class Search:
         best = answer(self.goal, self.found()).best
         if best is None:
             return None
+        text = best.recipe.to_json()
         for trial in self.study.get_trials(deepcopy=False):
-            if trial.user_attrs.get("recipe") == best.recipe.to_json():
+            if trial.user_attrs.get("recipe") == text:
                 return dict(trial.params)
         return None
 
@@ -341,8 +346,6 @@ def solve(
         begun = clock()
         result = run(recipe, store, split="validation", keep=False, memory=memory)
         found = tried(result, clock() - begun)
-        if goal.most_ms is not None:
-            found = found._replace(ms=latency_ms(recipe, store))
         search.tell(number, found)
         listen(clock() - start, found)
     return search
@@ -353,19 +356,19 @@ def solve(
 
 def next_of(goal: Goal, spent: float, busy: frozenset[int], store: Store) -> Next:
     """`Search.ask`."""
-    return _search(goal, store.database).ask(spent, busy)
+    return _search(goal, store.database, store.address).ask(spent, busy)
 
 
 def told(goal: Goal, number: int, found: Tried | None, store: Store) -> None:
     """`Search.tell`."""
-    _search(goal, store.database).tell(number, found)
+    _search(goal, store.database, store.address).tell(number, found)
 
 
 def found_for(goal: Goal, store: Store) -> list[Tried]:
     """`Search.found`: what was tried for a goal so far."""
-    return _search(goal, store.database).found()
+    return _search(goal, store.database, store.address).found()
 
 
 @lru_cache(maxsize=8)
-def _search(goal: Goal, database: str) -> Search:
-    return Search(goal, Store(database))
+def _search(goal: Goal, database: str, files: str) -> Search:
+    return Search(goal, Store(database, files))

@@ -12,7 +12,6 @@ from compression.data import DATASETS
 from compression.goals import Goal, Tried, answer, tried
 from compression.grid import Sweep
 from compression.models import NETWORKS
-from compression.pipeline import missing_training
 from compression.references import is_reference
 from compression.result import Result
 from pages.parts import cached, campaigns, controls, frame, goals, sweeps
@@ -74,14 +73,13 @@ def start_button(label: str, caption: str, left: bool = True) -> None:
         st.caption(f":red[{trouble}]" if trouble else caption)
 
 
-def words(goal: Goal) -> str:
-    """How long it has searched, or will."""
-    if campaign is None or state == "done":
-        more = campaign is not None and campaign.spent < goal.seconds - 1
-        return f"{units.duration(goal.seconds)} of work, behind what people wait for" * (
-            more or campaign is None
-        )
-    return campaigns.share(campaign)[1]
+def words(goal: Goal, longer: bool) -> str:
+    """How long it has searched, or will. longer: it has ended, and there is time for more."""
+    if campaign is not None and state != "done":
+        return campaigns.share(campaign)[1]
+    if campaign is None or longer:
+        return f"{units.duration(goal.seconds)} of work, behind what people wait for"
+    return ""
 
 
 drawn: object = None
@@ -110,7 +108,7 @@ if isinstance(content, Goal):
     )
     longer = campaign is not None and campaign.spent < content.seconds - 1
     label = "Search on" if state == "done" and longer else "Search"
-    start_button(label, words(content), state != "done" or longer)
+    start_button(label, words(content, longer), state != "done" or longer)
     with right:
         if found:
             about = f"Accuracy lost against cost of {len(found)} recipes that were tried"
@@ -158,28 +156,23 @@ else:
     recipes, reasons = cached.sweep_recipes(content.digest, content)
     by_digest = {r.digest: r for r in cached.runs(dataset)}
     results = [by_digest[r.digest] for r in recipes if r.digest in by_digest]
-    there = [r for r in results if r.test]
-    drawn = state, len(there)
-    missing = len(recipes) - len(there)
+    there = cached.tested(dataset, recipes)
+    drawn, missing = (state, there), len(recipes) - there
     where = ", ".join(NETWORKS[m].title for m in content.models)
     where = f"{where} on {DATASETS[dataset].title}"
     title.title(
-        f"{where}: {len(there)} of {len(recipes)} runs are there"
+        f"{where}: {there} of {len(recipes)} runs are there"
         if there or state
         else f"{where}: a sweep of {units.grouped(len(recipes))} run{'s' * (len(recipes) != 1)}",
         width="content",
         anchor=False,
     )
-    seconds = cached.sweep_seconds(content.digest, missing, content) if missing else 0.0
-    trained = sum(bool(missing_training(r, engine.store)) for r in recipes[:50])
-    start_button(
-        f"Run {units.grouped(missing)}" if missing else "Run",
-        "all of them are stored"
-        if not missing
-        else f"{content.label}; {len(there)} are there; about {units.duration(seconds)}"
-        + (", training included" if trained else ""),
-        bool(missing),
-    )
+    caption = "all of them are stored"
+    if missing:
+        ahead = cached.sweep_expected(content.digest, missing, content)
+        caption = f"{content.label}; {there} are there; about {units.duration(ahead.seconds)}"
+        caption += ", training included" if ahead.epochs else ""
+    start_button(f"Run {units.grouped(missing)}" if missing else "Run", caption, bool(missing))
     with right:
         if results:
             frame.chart(
@@ -215,8 +208,7 @@ def watch() -> None:
     if isinstance(content, Goal):
         moved = now and (now.state, len(cached.found(content.digest, content))) != drawn
     else:
-        done = {r.digest for r in cached.runs(dataset) if r.test}
-        moved = now and (now.state, sum(r.digest in done for r in recipes)) != drawn
+        moved = now and (now.state, cached.tested(dataset, recipes)) != drawn
     if moved:
         st.rerun(scope="app")
 

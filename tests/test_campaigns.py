@@ -203,10 +203,10 @@ def test_the_expected_time_counts_shared_training_once_and_stored_runs_not(store
     wanted = Sweep("digits", ("net",), steps, (Axis(2, "levels", (4, 8, 16)),))
     recipes, _ = wanted.recipes()
     pace = Pace({"net": 10.0}, {"net": 1.0})
-    assert pace.seconds(recipes, store) == 3 * 1.0 + 2 * 10.0
+    assert pace.expected(recipes, store) == (3 * 1.0 + 2 * 10.0, 2)
     engine = InlineEngine(store)
     engine.submit(recipes[0], "me")
-    assert pace.seconds(recipes, store) == 2 * 1.0
+    assert pace.expected(recipes, store) == (2 * 1.0, 0)
 
 
 def test_the_pace_is_the_median_of_what_was_measured(store):

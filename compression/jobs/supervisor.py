@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..campaigns import Campaign, Campaigns
 from ..errors import CompressionError
-from ..goals import Goal, Tried, answer, tried
+from ..goals import Goal, answer, tried
 from ..grid import Sweep
-from ..latency import latency_ms
 from ..recipe import Recipe
 from ..search import found_for, next_of, told
 
@@ -242,7 +241,5 @@ class _GoalWork:
         number = self._numbers.pop(job.digest)
         seconds = time.monotonic() - self._begun.pop(job.digest)
         result = self._engine.store.get(job.digest) if job.state == "done" else None
-        found: Tried | None = tried(result, seconds) if result else None
-        if found and self._goal.most_ms is not None:
-            found = found._replace(ms=self._engine.call(latency_ms, job.recipe))
+        found = tried(result, seconds) if result else None
         self._engine.call(told, self._goal, number, found)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import atexit
 import uuid
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from compression.grid import Sweep
 from compression.jobs import Engine, make_engine
 from compression.layers import LayerView
 from compression.opened import Opened, open_file
-from compression.pace import Pace
+from compression.pace import Expected, Pace
 from compression.recipe import Recipe
 from compression.result import Change, Result
 from compression.robustness import verdicts_under
@@ -78,6 +79,12 @@ def delete(digest: str, dataset: str) -> None:
     """Delete a stored run of a data set; the next `runs` are without it."""
     engine().delete(digest)
     _shelf(dataset, engine().store.database).look_again()
+
+
+def tested(dataset: str, recipes: Sequence[Recipe]) -> int:
+    """How many of these recipes are stored with their score on the test images."""
+    there = {r.digest for r in runs(dataset) if r.test}
+    return sum(r.digest in there for r in recipes)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -148,10 +155,10 @@ def sweep_recipes(digest: str, _sweep: Sweep) -> tuple[list[Recipe], list[str]]:
 
 
 @st.cache_data(max_entries=50, ttl=20, show_spinner=False)
-def sweep_seconds(digest: str, missing: int, _sweep: Sweep) -> float:
-    """Expected time of what is missing of a sweep. digest, missing: the key."""
+def sweep_expected(digest: str, missing: int, _sweep: Sweep) -> Expected:
+    """What is missing of a sweep will take. digest, missing: the key."""
     recipes, _ = sweep_recipes(digest, _sweep)
-    return Pace.of(runs(_sweep.dataset)).seconds(recipes, engine().store)
+    return Pace.of(runs(_sweep.dataset)).expected(recipes, engine().store)
 
 
 @st.cache_data(max_entries=50, ttl=0.9, show_spinner=False)

@@ -40,8 +40,7 @@ def share(campaign: Campaign) -> tuple[float, str]:
         used = units.duration(campaign.spent) if campaign.spent >= 0.5 else "0 s"
         return min(1.0, part), f"{used} of {units.duration(content.seconds)}"
     recipes, _ = cached.sweep_recipes(content.digest, content)
-    there = {r.digest for r in cached.runs(content.dataset) if r.test}
-    done = sum(r.digest in there for r in recipes)
+    done = cached.tested(content.dataset, recipes)
     return done / max(1, len(recipes)), f"{done} of {len(recipes)} runs"
 
 
@@ -64,14 +63,13 @@ def _line(campaign: Campaign, engine: Engine, bold: bool) -> None:
         text = f"{'**' * bold}{content.label}{'**' * bold} :small[{what}]"
         st.progress(part, text=f":small[{text} · {words}, {campaign.state}{_ago(campaign)}]")
         if campaign.state == "running":
-            button, icon, about, do = "stop", "stop", "Stop; what is finished stays", stop
             st.button(
                 "",
-                icon=f":material/{icon}:",
-                key=f"{button}-{digest}",
+                icon=":material/stop:",
+                key=f"stop-{digest}",
                 type="tertiary",
-                help=about,
-                on_click=do,
+                help="Stop; what is finished stays",
+                on_click=stop,
                 args=(digest, engine),
             )
         elif campaign.state != "done":

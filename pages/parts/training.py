@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from statistics import median
 
 import streamlit as st
 
 from compression import units
 from compression.errors import CompressionError
 from compression.jobs import Engine
+from compression.pace import Pace
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
 
@@ -25,9 +25,8 @@ def seconds(recipe: Recipe, missing: tuple[int, ...]) -> float:
     """Expected time of the missing training: the median epoch of the stored runs of this network,
     among which is the shipped one; not a number where there is none.
     """
-    runs = cached.runs(recipe.dataset, recipe.model)
-    known = [e.seconds / e.epoch for r in runs for e in r.history]
-    return median(known) * epochs(recipe, missing) if known else math.nan
+    pace = Pace.of(cached.runs(recipe.dataset, recipe.model))
+    return pace.epochs.get(recipe.model, math.nan) * epochs(recipe, missing)
 
 
 def start(recipe: Recipe, engine: Engine, owner: str) -> None:
