@@ -9,7 +9,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from compression.baselines import baseline
-from compression.figures.comparison import Tag
+from compression.figures import Tag
 from compression.pipeline import missing_training
 from pages.parts import cached, comparing, contrasts, frame, panels, scene, training
 from pages.parts.steps import plain

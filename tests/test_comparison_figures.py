@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from compression import figures
 from compression.evaluation import wilson
-from compression.figures import DARK, LIGHT
-from compression.figures import comparison as figures
-from compression.figures.comparison import Tag, spread
+from compression.figures import DARK, LIGHT, Tag, spread
 from compression.result import Change
 
 A, B, BASE = Tag("A", "pruned", "p"), Tag("B", "combined", "c"), Tag("", "dense", "dense")

@@ -5,6 +5,18 @@ combined violet;
 references are dashed. Colour never stands alone: marker shape, dash and a label say it again.
 """
 
+from .comparison import (
+    Classes,
+    ClassRow,
+    Confusion,
+    Reliability,
+    Shares,
+    draw_classes,
+    draw_confusion,
+    draw_reliability,
+    draw_shares,
+)
+from .drift import Drifts, draw_drift, drift_height
 from .hero import Curve, Hero, Spot, draw_curve, draw_hero, spot
 from .layers import (
     Forgiveness,
@@ -19,6 +31,7 @@ from .layers import (
 from .look import DARK, DASH, FAMILIES, LIGHT, SHAPES, Palette, palette
 from .plane import draw_runs
 from .recipes import Effect, StepBar, bytes_words, draw_steps, effect, points_words, step_bars
+from .robustness import Panel, draw_robustness
 from .runs import BELOW, FRONTS, Axes, Cloud, Front, Reach, Run, Seed, cloud, family_of, reach_data
 from .search import (
     GoalPlot,
@@ -42,18 +55,22 @@ from .sizes import (
     layer_bytes,
     waterfall,
 )
+from .tags import Tag, spread
 from .training import Track, draw_losses, draw_training
 from .tree import Leaf, Tree, draw_tree, tree_data
 
 __all__ = [
-    "goal_data",
     "Axes",
     "BELOW",
     "Bar",
+    "ClassRow",
+    "Classes",
     "Cloud",
+    "Confusion",
     "Curve",
     "DARK",
     "DASH",
+    "Drifts",
     "Effect",
     "FAMILIES",
     "FRONTS",
@@ -66,22 +83,29 @@ __all__ = [
     "LayerBytes",
     "Leaf",
     "Palette",
+    "Panel",
     "Pictures",
-    "Reach",
     "Point",
+    "Reach",
+    "Reliability",
     "Run",
     "SHAPES",
     "Seed",
+    "Shares",
     "SizeBar",
     "Spot",
     "StepBar",
+    "Tag",
     "Track",
     "Tree",
     "Trial",
     "WORDS",
     "bytes_words",
     "cloud",
+    "draw_classes",
+    "draw_confusion",
     "draw_curve",
+    "draw_drift",
     "draw_forgiveness",
     "draw_goal",
     "draw_hero",
@@ -89,17 +113,22 @@ __all__ = [
     "draw_layer_bytes",
     "draw_losses",
     "draw_pictures",
+    "draw_reliability",
+    "draw_robustness",
     "draw_runs",
+    "draw_shares",
     "draw_sizes",
     "draw_steps",
     "draw_sweep",
     "draw_training",
     "draw_tree",
     "draw_waterfall",
+    "drift_height",
     "effect",
     "family_of",
     "filters_data",
     "four_sizes",
+    "goal_data",
     "layer_bytes",
     "mask_data",
     "palette",
@@ -107,8 +136,9 @@ __all__ = [
     "reach_data",
     "reference_lines",
     "spot",
+    "spread",
     "step_bars",
-    "tree_data",
     "sweep_data",
+    "tree_data",
     "waterfall",
 ]

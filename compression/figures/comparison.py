@@ -1,12 +1,7 @@
-"""Runs against a base: by class, by confusion, by image, by layer, and on worse images.
-
-Every run has a letter and the colour of its method; the base is grey, and dashed where it is a
-line.
-"""
+"""Runs against a base, verdict by verdict: classes, confusions, images, and how sure they are."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,51 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import units
-from ..result import Change, Metric
-from .look import DASH, SHAPES, Drawing, Palette, blank, put_label, rgba
-
-LINE = 17.0  # pixels between two labels, one below the other
-
-
-class Tag(NamedTuple):
-    """How a run is named in a plot. letter: `A`, ...; empty for the base."""
-
-    letter: str
-    family: str
-    label: str
-
-
-def _color(tag: Tag, p: Palette, words: bool = False) -> str:
-    return (p.words if words else p.marks)[tag.family if tag.letter else "dense"]
-
-
-def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places moved apart as little as it takes to leave the gap between any two, in their order,
-    and none outside of low..high if they fit in there.
-    """
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    groups: list[tuple[list[int], float]] = []  # members, middle
-    for i in order:
-        members, middle = [i], places[i]
-        while groups and middle - groups[-1][1] < gap * (len(groups[-1][0]) + len(members)) / 2:
-            members = groups.pop()[0] + members
-            middle = sum(places[j] for j in members) / len(members)
-        groups.append((members, middle))
-    moved = [0.0] * len(places)
-    for members, middle in groups:
-        for k, i in enumerate(members):
-            moved[i] = middle + gap * (k - (len(members) - 1) / 2)
-    most, least = high, low
-    for i in reversed(order):
-        moved[i] = min(moved[i], most)
-        most = moved[i] - gap
-    for i in order:
-        moved[i] = max(moved[i], least)
-        least = moved[i] + gap
-    return moved
-
-
-# classes
+from ..result import Change
+from .look import DASH, SHAPES, Palette, blank, interval, put_label, rgba
+from .tags import LINE, Tag, color_of
 
 
 class ClassRow(NamedTuple):
@@ -91,7 +44,7 @@ def draw_classes(data: Classes, p: Palette, height: int) -> go.Figure:
     names = [r.name for r in data.rows]
     room = 16 + 7 * max(map(len, names))
     figure = blank(p, height, "Points by class", "95 %; full: beyond chance", l=room, r=48, b=26)
-    color = _color(data.tag, p)
+    color = color_of(data.tag, p)
     values = [100 * r.change.difference for r in data.rows]
     figure.add_bar(
         name="classes",
@@ -103,14 +56,14 @@ def draw_classes(data: Classes, p: Palette, height: int) -> go.Figure:
             color=[color if r.hurt else rgba(color, 0.32) for r in data.rows],
             line=dict(color=color, width=[2 if i == data.chosen else 0 for i in range(len(names))]),
         ),
-        error_x=dict(
-            type="data",
-            symmetric=False,
-            array=[100 * (r.change.high - r.change.difference) for r in data.rows],
-            arrayminus=[100 * (r.change.difference - r.change.low) for r in data.rows],
-            color=p.soft,
-            thickness=1.4,
-            width=3,
+        error_x=interval(
+            [
+                (100 * r.change.difference, 100 * r.change.low, 100 * r.change.high)
+                for r in data.rows
+            ],
+            p.soft,
+            1.4,
+            3,
         ),
         customdata=list(range(len(names))),
         hovertext=[_class_words(r) for r in data.rows],
@@ -123,7 +76,7 @@ def draw_classes(data: Classes, p: Palette, height: int) -> go.Figure:
             y=list(range(len(names))),
             mode="markers",
             marker=dict(
-                symbol=f"{SHAPES[tag.family]}-open", size=8, color=rgba(_color(tag, p), 0.6)
+                symbol=f"{SHAPES[tag.family]}-open", size=8, color=rgba(color_of(tag, p), 0.6)
             ),
             hovertemplate=f"{tag.letter}, {tag.label}: %{{x:+.1f}} pt<extra></extra>",
         )
@@ -187,7 +140,7 @@ def draw_confusion(data: Confusion, p: Palette, height: int) -> go.Figure:
     )
     most = max(1, int(np.abs(data.change).max()))
     cells = [[_cell(int(v)) for v in row] for row in data.change]
-    color = _color(data.tag, p)
+    color = color_of(data.tag, p)
     shares = np.sign(data.change) * np.sqrt(np.abs(data.change) / most)
     figure.add_heatmap(
         name="confusion",
@@ -240,9 +193,6 @@ def _cell(value: int) -> str:
     return "" if not value else f"{'+' if value > 0 else units.MINUS}{abs(value)}"
 
 
-# images
-
-
 class Shares(NamedTuple):
     """Share that the true label gets from the base and from the run, for some images.
 
@@ -274,7 +224,7 @@ def draw_shares(data: Shares, p: Palette, height: int) -> go.Figure:
     for verdict, name, symbol, color in (
         ("", "same verdict", "circle", rgba(p.marks["dense"], 0.4)),
         ("won", "won", "circle-open", p.marks["dense"]),
-        ("lost", "lost", "circle", _color(data.tag, p)),
+        ("lost", "lost", "circle", color_of(data.tag, p)),
     ):
         mine = [i for i, v in enumerate(data.verdict) if v == verdict]
         figure.add_scatter(
@@ -288,7 +238,7 @@ def draw_shares(data: Shares, p: Palette, height: int) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
         )
     for text, x, y, color in (
-        (f"lost: {sum(v == 'lost' for v in data.verdict)}", 97, 6, _color(data.tag, p, True)),
+        (f"lost: {sum(v == 'lost' for v in data.verdict)}", 97, 6, color_of(data.tag, p, True)),
         (f"won: {sum(v == 'won' for v in data.verdict)}", 3, 96, p.words["dense"]),
     ):
         put_label(figure, p, x, y, f"<b>{text}</b>", color, xanchor="right" if x > 50 else "left")
@@ -326,7 +276,7 @@ def draw_reliability(networks: Sequence[Reliability], p: Palette, height: int) -
     )
     for n in networks:
         there = [i for i, count in enumerate(n.images) if count]
-        color = _color(n.tag, p)
+        color = color_of(n.tag, p)
         figure.add_scatter(
             name=n.tag.letter or "base",
             x=[100 * n.certainty[i] for i in there],
@@ -344,7 +294,7 @@ def draw_reliability(networks: Sequence[Reliability], p: Palette, height: int) -
             98,
             2,
             f"<b>{n.tag.letter or 'base'}</b> ECE {units.percent(n.error)}",
-            _color(n.tag, p, True),
+            color_of(n.tag, p, True),
             xanchor="right",
             yanchor="bottom",
             yshift=LINE * place,
@@ -356,208 +306,3 @@ def draw_reliability(networks: Sequence[Reliability], p: Palette, height: int) -
         yaxis=percent | dict(title=dict(text="right", standoff=4, font=soft)),
     )
     return figure.figure()
-
-
-# layers
-
-
-class Drifts(NamedTuple):
-    """One quantity by layer: for each run a value, None where it can't be compared.
-
-    title, rest: of the plot; ticks: what follows the numbers on the axis.
-    """
-
-    title: str
-    rest: str
-    layers: Sequence[str]
-    runs: Sequence[tuple[Tag, Sequence[float | None]]]
-    window: tuple[float, float]
-    ticks: str
-    digits: int
-
-
-def drift_height(layers: int) -> int:
-    """Pixels: rows are wide apart where there are few."""
-    return 102 + round(layers * min(48, max(25, 260 / layers)))
-
-
-def draw_drift(data: Drifts, p: Palette) -> go.Figure:
-    """A row for each layer, from input to output; a point for each run, joined from row to row."""
-    room = 16 + 7 * max(map(len, data.layers))
-    height = drift_height(len(data.layers))
-    figure = blank(p, height, data.title, "", l=room, r=16, t=72, b=30)
-    figure.add_annotation(
-        x=0,
-        y=1,
-        xref="paper",
-        yref="paper",
-        xanchor="left",
-        yanchor="bottom",
-        xshift=-room - 1,
-        yshift=26,
-        showarrow=False,
-        font=dict(size=13, color=p.soft),
-        text=data.rest,
-    )
-    low, high = data.window
-    heads = []
-    for tag, values in data.runs:
-        there = [(v, i) for i, v in enumerate(values) if v is not None]
-        if not there:
-            continue
-        color = _color(tag, p)
-        figure.add_scatter(
-            name=f"run {tag.letter}",
-            x=[v for v, _ in there],
-            y=[i for _, i in there],
-            mode="lines+markers",
-            line=dict(color=rgba(color, 0.5), width=1.6),
-            marker=dict(symbol=SHAPES[tag.family], size=9, color=color),
-            customdata=[data.layers[i] for _, i in there],
-            hovertemplate=f"{tag.letter}, %{{customdata}}: %{{x:.{data.digits}f}}{data.ticks}"
-            "<extra></extra>",
-        )
-        heads.append((tag, there[0][0]))
-    places = spread([x for _, x in heads], 0.035 * (high - low), low, high)
-    for (tag, _), x in zip(heads, places, strict=True):
-        put_label(
-            figure,
-            p,
-            x,
-            1,
-            f"<b>{tag.letter}</b>",
-            _color(tag, p, True),
-            yref="paper",
-            yanchor="bottom",
-            yshift=2,
-        )
-    figure.update_layout(
-        xaxis=dict(range=[low, high], nticks=6, ticksuffix=data.ticks, showticksuffix="last"),
-        yaxis=dict(
-            tickvals=list(range(len(data.layers))),
-            ticktext=list(data.layers),
-            range=[len(data.layers) - 0.5, -0.5],
-            tickfont=dict(size=13, color=p.text),
-        ),
-    )
-    return figure.figure()
-
-
-# worse images
-
-
-class Panel(NamedTuple):
-    """One corruption. words: of each strength, `0` first; lines: for the base and each run, its
-    accuracy at each strength, None while it is not known.
-    """
-
-    title: str
-    words: Sequence[str]
-    lines: Sequence[tuple[Tag, Sequence[Metric | None]]]
-
-
-TOP = 101.0  # percent, where the axis of accuracy ends
-ACROSS, DOWN = ((0.0, 0.43), (0.57, 1.0)), ((0.57, 0.97), (0.0, 0.4))
-
-
-def draw_robustness(panels: Sequence[Panel], p: Palette, height: int) -> go.Figure:
-    """Four small plots on one scale: accuracy by strength; the base dashed, letters at the ends."""
-    figure = blank(p, height, "", "", l=44, r=34, t=10, b=26)
-    values = [100 * m.low for n in panels for _, line in n.lines for m in line if m]
-    low = 10 * math.floor(min([*values, 90.0]) / 10)
-    rows = math.ceil(len(panels) / 2)
-    for i, panel in enumerate(panels):
-        suffix = "" if i == 0 else str(i + 1)
-        down = DOWN[i // 2] if rows > 1 else (0.0, 0.97)
-        _panel(figure, panel, p, suffix, down, low, (down[1] - down[0]) * (height - 36))
-        axis = dict(showgrid=True, gridcolor=p.grid, zeroline=False, fixedrange=True, tickangle=0)
-        axis |= dict(tickfont=dict(size=13, color=p.soft), ticks="", ticklabelstandoff=4)
-        step = 2 if low >= 90 else 5 if low >= 80 else 10 if low >= 50 else 20
-        layout = {
-            f"xaxis{suffix}": axis
-            | dict(
-                domain=ACROSS[i % 2],
-                anchor=f"y{suffix}",
-                range=[-0.15, len(panel.words) - 0.75],
-                tickvals=list(range(len(panel.words))),
-                ticktext=list(panel.words),
-                showgrid=False,
-            ),
-            f"yaxis{suffix}": axis
-            | dict(
-                domain=down,
-                anchor=f"x{suffix}",
-                range=[low, TOP],
-                dtick=step,
-                ticksuffix=" %",
-                showticksuffix="last",
-            ),
-        }
-        figure.update_layout(**layout)
-    return figure.figure()
-
-
-def _panel(
-    figure: Drawing,
-    panel: Panel,
-    p: Palette,
-    suffix: str,
-    down: tuple[float, float],
-    low: float,
-    pixels: float,
-) -> None:
-    axes = dict(xaxis=f"x{suffix}", yaxis=f"y{suffix}")
-    figure.add_scatter(x=[None], y=[None], hoverinfo="skip", **axes)  # without a trace, no axes
-    ends = []
-    for tag, line in panel.lines:
-        there = [(i, m) for i, m in enumerate(line) if m is not None]
-        if not there:
-            continue
-        color = _color(tag, p)
-        figure.add_scatter(
-            name=f"{panel.title}, {tag.letter or 'base'}",
-            x=[i for i, _ in there],
-            y=[100 * m.value for _, m in there],
-            mode="lines+markers",
-            line=dict(color=color, width=1.8, dash=None if tag.letter else DASH),
-            marker=dict(symbol=SHAPES[tag.family], size=7, color=color),
-            error_y=dict(
-                type="data",
-                symmetric=False,
-                array=[100 * (m.high - m.value) for _, m in there],
-                arrayminus=[100 * (m.value - m.low) for _, m in there],
-                color=rgba(color, 0.5),
-                thickness=1.2,
-                width=0,
-            ),
-            text=[panel.words[i] for i, _ in there],
-            hovertemplate=f"{tag.letter or 'base'}, %{{text}}: %{{y:.1f}} %<extra></extra>",
-            **axes,
-        )
-        ends.append((tag, there[-1][0], 100 * there[-1][1].value))
-    gap = LINE * (TOP - low) / pixels
-    for (tag, x, _), y in zip(ends, spread([y for *_, y in ends], gap, low, TOP), strict=True):
-        put_label(
-            figure,
-            p,
-            x,
-            y,
-            f"<b>{tag.letter or 'base'}</b>",
-            _color(tag, p, True),
-            xref=axes["xaxis"],
-            yref=axes["yaxis"],
-            xanchor="left",
-            xshift=7,
-        )
-    figure.add_annotation(
-        x=ACROSS[0][0] if suffix in ("", "3") else ACROSS[1][0],
-        y=down[1],
-        xref="paper",
-        yref="paper",
-        xanchor="left",
-        yanchor="bottom",
-        yshift=3,
-        showarrow=False,
-        font=dict(size=13, color=p.text),
-        text=f"<b>{panel.title}</b>",
-    )

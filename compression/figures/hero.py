@@ -10,7 +10,18 @@ import plotly.graph_objects as go
 
 from .. import units
 from ..result import Preview, Result
-from .look import DASH, Drawing, Palette, blank, percent_axis, put_label, rgba, size_axis, y_window
+from .look import (
+    DASH,
+    Drawing,
+    Palette,
+    blank,
+    interval,
+    percent_axis,
+    put_label,
+    rgba,
+    size_axis,
+    y_window,
+)
 
 
 class Spot(NamedTuple):
@@ -152,14 +163,11 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
                 symbol=_symbols([s]),
                 line=dict(color=violet if s.estimated else p.ground, width=2.5),
             ),
-            error_y=dict(
-                type="data",
-                symmetric=False,
-                array=[s.high - s.accuracy],
-                arrayminus=[s.accuracy - s.low],
-                color=rgba(violet, 0.45) if s.estimated else violet,
-                thickness=7 if s.estimated else 2,
-                width=0 if s.estimated else 5,
+            error_y=interval(
+                [(s.accuracy, s.low, s.high)],
+                rgba(violet, 0.45) if s.estimated else violet,
+                7 if s.estimated else 2,
+                0 if s.estimated else 5,
             ),
         )
         at_left = math.log(s.bytes / left) < 0.35 * math.log(right / left)

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import units
-from .look import DASH, Palette, blank, put_label, rgba
+from .look import DASH, Palette, blank, put_head, put_label, rgba
 
 MOST_DRAWN = 64  # levels that are drawn as lines
 GAP = 1  # cells between two filters
@@ -35,9 +35,8 @@ def draw_histogram(data: Histogram, p: Palette, height: int) -> go.Figure:
     """Counts on a logarithmic axis; grey: set to zero; lines: threshold and levels."""
     title = f"{data.name}: which weights stay"
     figure = blank(p, height, title, l=46, r=10, t=52, b=28)
-    figure.add_annotation(
-        **_second_line(f"{units.quantity(data.weights)} weights, count on a log scale", p, 46)
-    )
+    text = f"{units.quantity(data.weights)} weights, count on a log scale"
+    put_head(figure, text, 46, SECOND, size=13, color=p.soft)
     edges = list(data.edges)
     centres = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
     gone = [b - a for a, b in zip(data.after, data.before, strict=True)]
@@ -110,21 +109,7 @@ def _power(exponent: int) -> str:
     return f"{10 ** (exponent % 3)}{['', ' k', ' M'][exponent // 3]}"
 
 
-def _second_line(text: str, p: Palette, left: int) -> dict[str, object]:
-    return dict(
-        x=0,
-        y=1,
-        xref="paper",
-        yref="paper",
-        xanchor="left",
-        yanchor="bottom",
-        xshift=-left - 1,
-        yshift=8,
-        showarrow=False,
-        align="left",
-        font=dict(size=13, color=p.soft),
-        text=text,
-    )
+SECOND = 8  # pixels above the plot where its second line is
 
 
 class Pictures(NamedTuple):
@@ -170,7 +155,7 @@ def mask_data(name: str, shares: np.ndarray, shape: Sequence[int]) -> Pictures:
 def draw_pictures(data: Pictures, p: Palette, height: int) -> go.Figure:
     """Cells in grey, those set to zero in pale orange."""
     figure = blank(p, height, data.title, l=4, r=4, t=52, b=6)
-    figure.add_annotation(**_second_line(data.caption, p, 4))
+    put_head(figure, data.caption, 4, SECOND, size=13, color=p.soft)
     shown = np.where(data.gone, np.nan, data.values)
     zeros = np.where(data.gone & ~np.isnan(data.values), 1.0, np.nan)
     for cells, low, top in (
@@ -230,7 +215,7 @@ def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
         for v, e in zip(r, x, strict=True)
     )
     note = "; pale: estimates" if pale else ", validation"
-    figure.add_annotation(**_second_line(f"{what} {done}{note}", p, room))
+    put_head(figure, f"{what} {done}{note}", room, SECOND, size=13, color=p.soft)
     family = "pruned" if data.knob == "sparsity" else "quantized"
     most = max([5.0, *(v for row in data.lost for v in row if v is not None)])
     shades = [[_shade(v, most) for v in row] for row in data.lost]

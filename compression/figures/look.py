@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,21 +177,48 @@ def blank(p: Palette, height: int, title: str, rest: str = "", **margin: int) ->
         )
     )
     if title:
-        figure.add_annotation(
-            x=0,
-            y=1,
-            xref="paper",
-            yref="paper",
-            xanchor="left",
-            yanchor="bottom",
-            xshift=-room["l"] - 1,
-            yshift=room["t"] - 23,
-            showarrow=False,
-            align="left",
-            font=dict(size=15),
-            text=f"<b>{title}</b>  <span style='color:{p.soft};font-size:13px'>{rest}</span>",
-        )
+        words = f"<b>{title}</b>  <span style='color:{p.soft};font-size:13px'>{rest}</span>"
+        put_head(figure, words, room["l"], room["t"] - 23, size=15)
     return figure
+
+
+def put_head(figure: Drawing, text: str, left: int, above: int, **font: object) -> None:
+    """A line above the plot, from the figure's left edge on. left: the plot's margin; above: pixels
+    over the plot.
+    """
+    figure.add_annotation(
+        x=0,
+        y=1,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        xshift=-left - 1,
+        yshift=above,
+        showarrow=False,
+        align="left",
+        font=font,
+        text=text,
+    )
+
+
+def interval(
+    points: Iterable[tuple[float, float, float]],
+    color: str,
+    thickness: float = 1.2,
+    width: float = 0,
+) -> dict[str, object]:
+    """Error bars. points: (value, low, high) of each; width: of the strokes at the ends, pixels."""
+    known = list(points)
+    return dict(
+        type="data",
+        symmetric=False,
+        array=[high - value for value, _, high in known],
+        arrayminus=[value - low for value, low, _ in known],
+        color=color,
+        thickness=thickness,
+        width=width,
+    )
 
 
 def put_label(

@@ -19,6 +19,7 @@ from .look import (
     Drawing,
     Palette,
     blank,
+    interval,
     log_axis,
     percent_axis,
     put_label,
@@ -203,14 +204,11 @@ def _seeds(figure: Drawing, runs: Sequence[Run], best: Sequence[Run], p: Palette
         name="interval of the mean",
         mode="markers",
         marker=dict(size=1, color=p.soft),
-        error_y=dict(
-            type="data",
-            symmetric=False,
-            array=[r.high - r.y for r in repeated],
-            arrayminus=[r.y - r.low for r in repeated],
-            color=p.soft,
-            thickness=1.2,
-            width=3,
+        error_y=interval(
+            [(r.y, r.low, r.high) for r in repeated],
+            p.soft,
+            1.2,
+            3,
         ),
         hoverinfo="skip",
     )

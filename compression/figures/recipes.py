@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from .. import units
 from ..result import Change, Preview, Result
 from .hero import spot
-from .look import Drawing, Palette, blank, rgba, size_axis
+from .look import Drawing, Palette, blank, interval, rgba, size_axis
 
 ROW, FEW_ROWS, AROUND = 46, 58, 66  # pixels of a row, of one among few, of title and axis
 LONGEST = 22  # characters of a step's words
@@ -178,14 +178,11 @@ def _points(figure: Drawing, p: Palette, bars: Sequence[StepBar]) -> None:
         x=[e.points for *_, e in there],
         width=0.26,
         marker=dict(color=fill, line=dict(color=colors, width=1.6)),
-        error_x=dict(
-            type="data",
-            symmetric=False,
-            array=[e.high - e.points for *_, e in there],
-            arrayminus=[e.points - e.low for *_, e in there],
-            color=p.soft,
-            thickness=1.4,
-            width=3,
+        error_x=interval(
+            [(e.points, e.low, e.high) for *_, e in there],
+            p.soft,
+            1.4,
+            3,
         ),
         hovertext=[_hover(b) for _, b, _ in there],
         hovertemplate="%{hovertext}<extra></extra>",

@@ -21,6 +21,7 @@ from .look import (
     Drawing,
     Palette,
     blank,
+    interval,
     percent_axis,
     put_label,
     rgba,
@@ -309,14 +310,9 @@ def draw_sweep(
                 "<extra></extra>"
             ),
             marker=dict(size=9, color=color, symbol=SHAPES[family]),
-            error_y=dict(
-                type="data",
-                symmetric=False,
-                array=[q.high - q.accuracy for q in mine],
-                arrayminus=[q.accuracy - q.low for q in mine],
-                color=rgba(color, 0.35),
-                thickness=1.2,
-                width=0,
+            error_y=interval(
+                [(q.accuracy, q.low, q.high) for q in mine],
+                rgba(color, 0.35),
             ),
         )
     figure.add_scatter(

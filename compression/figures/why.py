@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from .. import units
 from ..result import Change, Preview
-from .look import Drawing, Palette, blank, rgba
+from .look import Drawing, Palette, blank, interval, rgba
 
 ROW, HEAD, FOOT = 20, 34, 4  # pixels of a row, above and below all of them
 ROWS, FEW = 10, 6
@@ -65,15 +65,7 @@ def draw_points(
         x=[b.points for b in bars],
         width=0.6,
         marker=dict(color=fill, line=dict(color=colors, width=1.4)),
-        error_x=dict(
-            type="data",
-            symmetric=False,
-            array=[b.high - b.points for b in bars],
-            arrayminus=[b.points - b.low for b in bars],
-            color=p.soft,
-            thickness=1.2,
-            width=2,
-        ),
+        error_x=interval([(b.points, b.low, b.high) for b in bars], p.soft, 1.2, 2),
         hovertext=[_hover(b) for b in bars],
         hovertemplate="%{hovertext}<extra></extra>",
     )

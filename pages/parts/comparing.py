@@ -17,7 +17,7 @@ from compression.address import parse_recipe, recipe_text
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
-from compression.figures.comparison import Tag
+from compression.figures import Tag
 from compression.models import NETWORKS
 from compression.pipeline import check
 from compression.recipe import Recipe, parse_steps

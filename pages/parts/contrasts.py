@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from compression import units
+from compression import figures, units
 from compression.drift import IMAGES as IMAGES_OF_LAYERS
-from compression.figures import comparison as figures
-from compression.figures.comparison import Tag
+from compression.figures import Tag
 from compression.recipe import Recipe
 from compression.robustness import CORRUPTIONS, robust
 from compression.robustness import IMAGES as WORSE_IMAGES

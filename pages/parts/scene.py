@@ -15,7 +15,7 @@ from compression import units
 from compression.classes import ClassChange, class_changes
 from compression.comparison import Differences, differences
 from compression.data import DATASETS
-from compression.figures.comparison import Tag
+from compression.figures import Tag
 from compression.jobs import Ask, Engine
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
