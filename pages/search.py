@@ -19,7 +19,7 @@ from pages.parts import cached, campaigns, controls, frame, goals, sweeps
 PLOT, TALL = 348, 540
 
 network, dataset = frame.begin()
-engine, owner, p = cached.engine(), cached.owner(), frame.colours()
+engine, p = cached.engine(), frame.colours()
 
 page = st.container(gap=10)
 with page:

@@ -16,7 +16,7 @@ from compression.models import NETWORKS, why_not
 from compression.recipe import Recipe
 from compression.result import Result
 
-from . import controls, steps
+from . import controls, frame, steps
 from .controls import AIMS, BOUND, EPOCHS, MINUTES
 
 
@@ -37,7 +37,8 @@ def networks_choice(network: str, dataset: str, key: str) -> tuple[str, ...]:
 
 def goal_controls(network: str, dataset: str) -> Goal | None:
     """What is wanted; None, with the reason on the page, where it can't be."""
-    aim = _word("Minimize", AIMS, "aim", "What is made as small, or as good, as it can be.")
+    text = "What is made as small as it can be."
+    aim = frame.choice("Minimize", list(AIMS), "aim", format_func=AIMS.__getitem__, help=text)
     st.markdown(":small[**At most**, 0 for no limit]")
     lost, size = st.columns(2, gap="small")
     macs, ms = st.columns(2, gap="small")
@@ -116,20 +117,6 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
     except CompressionError as e:
         st.caption(f":red[{str(e)[0].upper()}{str(e)[1:]}.]")
         return None
-
-
-def _word(label: str, words: dict[str, str], key: str, help: str) -> str:
-    chosen = st.segmented_control(
-        label,
-        list(words),
-        default=next(iter(words)),
-        format_func=lambda w: words[w],
-        required=True,
-        key=key,
-        help=help,
-        **BOUND,
-    )
-    return chosen or next(iter(words))
 
 
 def _select(label: str, words: dict[str, str], key: str, default: str, help: str) -> str:
