@@ -21,7 +21,7 @@ from compression.data import load
 from compression.estimates import FIRST_SHOWN, SCHEDULE, Estimator, Prior, margins
 from compression.evaluation import answers, logits
 from compression.inference import one_thread
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.pipeline import Memory, build_up
 from compression.pruning import MagnitudePruning, RandomPruning
 from compression.quantization import CodebookQuantization, UniformQuantization

@@ -26,7 +26,8 @@ from compression.baselines import baseline
 from compression.data import load
 from compression.inference import Forward
 from compression.live import Ask, Live
-from compression.models import NETWORKS, Chain, prunable_layers
+from compression.models import Chain, prunable_layers
+from compression.networks import NETWORKS
 from compression.pipeline import Memory, start_network
 from compression.pruning import MagnitudePruning
 from compression.recipe import Recipe

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from compression import figures
 from compression.baselines import baseline
 from compression.figures import LIGHT, Axes
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.pipeline import run
 from compression.pruning import MagnitudePruning, RandomPruning
 from compression.quantization import CodebookQuantization, UniformQuantization

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 
 from compression.baselines import baseline
 from compression.live import Ask, Live
-from compression.models import NETWORKS, architecture_for, layer_names, why_not
+from compression.models import layer_names
+from compression.networks import NETWORKS, architecture_for, why_not
 from compression.pruning import MagnitudePruning
 from compression.quantization import CodebookQuantization
 from compression.recipe import Recipe

@@ -314,7 +314,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 def catalog() -> dict[str, Any]:
     """Models, data sets and steps with their knobs, as plain values: what `list --json` prints."""
     from .data import DATASETS
-    from .models import NETWORKS, architecture_for, tensor_shapes, why_not
+    from .models import tensor_shapes
+    from .networks import NETWORKS, architecture_for, why_not
     from .recipe import steps
 
     models = []

@@ -14,16 +14,8 @@ import torch
 from torch import nn
 
 from .importance import look_at_inputs
-from .models import (
-    Architecture,
-    Chain,
-    InputRange,
-    attach,
-    attachments,
-    build,
-    prunable_layers,
-    scale_and_shift,
-)
+from .models import Chain, InputRange, attach, attachments, build, prunable_layers, scale_and_shift
+from .networks import Architecture
 from .pruning import Pruned
 from .quantization import int8_already, uniform_grid
 from .recipe import Step, choice, knob, register

@@ -11,7 +11,7 @@ import dataclasses
 
 from .baselines import TRAINING, baseline
 from .errors import InvalidInput
-from .models import NETWORKS
+from .networks import NETWORKS
 from .recipe import BETWEEN, Recipe, one_of, parse_steps, steps_text
 
 LONGEST = 8_000  # characters

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from .classes import class_words, hurt_beyond
 from .data import DATASETS
-from .models import architecture_for
+from .networks import architecture_for
 from .recipe import Recipe, Step
 from .remedies import PRUNINGS, remedies
 from .result import Preview, Result

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .data import DATASETS
 from .errors import NotOffered
-from .models import NETWORKS, why_not
+from .networks import NETWORKS, why_not
 from .recipe import Recipe, one_of
 from .training import Train
 

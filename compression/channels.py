@@ -11,7 +11,8 @@ from torch import nn
 
 from .groups import Group, groups, narrow
 from .importance import taylor_scores
-from .models import Architecture, Chain, prunable_layers
+from .models import Chain, prunable_layers
+from .networks import Architecture
 from .recipe import Step, choice, kept, knob, register
 from .training import Context
 

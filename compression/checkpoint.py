@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from .errors import CompressionError, FormatError
-from .models import ATTACHMENTS, Architecture, Chain, attach, attachments, build, prunable_layers
+from .models import ATTACHMENTS, Chain, attach, attachments, build, prunable_layers
+from .networks import Architecture
 from .recipe import Recipe
 from .result import Epoch, Stage
 

@@ -14,7 +14,7 @@ from itertools import combinations
 
 from . import units
 from .data import DATASETS
-from .models import NETWORKS
+from .networks import NETWORKS
 from .recipe import Recipe, Step, one_of
 
 NONE = "none"  # the value where a recipe does not have the step

@@ -11,7 +11,6 @@ import torch
 
 from .entropy import Counted, bits_of, count_symbols
 from .models import (
-    Architecture,
     Attachment,
     Chain,
     attach,
@@ -20,6 +19,7 @@ from .models import (
     prunable_layers,
     rebuild,
 )
+from .networks import Architecture
 from .quantization import Codebook, FixedPoint, Grid
 
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats

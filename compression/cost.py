@@ -16,14 +16,8 @@ from safetensors.torch import save
 from torch import nn
 
 from .blocks import Attention, attention_macs
-from .models import (
-    Architecture,
-    build,
-    effective_state,
-    empty,
-    prunable_layers,
-    tensor_shapes,
-)
+from .models import build, effective_state, empty, prunable_layers, tensor_shapes
+from .networks import Architecture
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from .errors import NotOffered
 from .groups import OUTPUTS, groups, narrow
 from .hints import HINTS, Hints, maps_of
 from .inference import Forward
-from .models import NETWORKS, Architecture, Chain, build, copy_weights, prunable_layers
+from .models import Chain, build, copy_weights, prunable_layers
+from .networks import NETWORKS, Architecture
 from .recipe import Step, choice, knob, register
 from .training import Context, fit
 

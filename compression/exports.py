@@ -25,7 +25,8 @@ from .compressed import decompress
 from .data import Split, load
 from .errors import InvalidInput, NotOffered
 from .evaluation import accuracy, answers, logits
-from .models import NETWORKS, Chain, effective_state
+from .models import Chain, effective_state
+from .networks import NETWORKS
 from .onnx_export import onnx_logits, onnx_model
 from .pipeline import check, nnz_file, rebuilt
 from .recipe import Recipe, one_of

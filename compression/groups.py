@@ -13,16 +13,8 @@ import torch
 from torch import nn
 from torch_pruning.dependency import DependencyGraph  # type: ignore[import-untyped]
 
-from .models import (
-    Architecture,
-    Chain,
-    attach,
-    attachments,
-    build,
-    prunable_layers,
-    stored,
-    tensor_shapes,
-)
+from .models import Chain, attach, attachments, build, prunable_layers, stored, tensor_shapes
+from .networks import Architecture
 
 OUTPUTS, INPUTS = 0, 1
 NORMS = nn.BatchNorm2d | nn.LayerNorm

@@ -12,7 +12,8 @@ from torch.nn.utils import parametrize
 
 from .cost import output_shapes
 from .inference import one_thread
-from .models import Architecture, Chain, prunable_layers
+from .models import Chain, prunable_layers
+from .networks import Architecture
 from .training import Context
 
 HINTS = ("none", "features", "attention")

@@ -31,7 +31,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from .blocks import Attention, Residual, attend
-from .models import Architecture, Chain, InputRange, attachments, empty, scale_and_shift
+from .models import Chain, InputRange, attachments, empty, scale_and_shift
+from .networks import Architecture
 
 Layer = Callable[[torch.Tensor], torch.Tensor]
 CACHE_BYTES = 5_000_000  # of a batch's largest activation: best for 25 to 100 kB an image

@@ -11,7 +11,7 @@ import time
 import numpy as np
 from cachetools import LRUCache
 
-from .models import Architecture
+from .networks import Architecture
 from .onnx_export import onnx_model, onnx_session
 from .pipeline import Memory, build_up
 from .recipe import Recipe

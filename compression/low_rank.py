@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from .channels import too_late
-from .models import Architecture, Chain, build, copy_weights, prunable_layers
+from .models import Chain, build, copy_weights, prunable_layers
+from .networks import Architecture
 from .recipe import Step, knob, register
 from .training import Context
 

@@ -24,15 +24,8 @@ from .cost import count, framework_bytes, framework_file, sizes_of, zip_size
 from .data import Dataset, load
 from .errors import Cancelled, NotOffered, StoreError
 from .evaluation import Seen, accuracy, change, predict, seen
-from .models import (
-    Chain,
-    architecture_for,
-    build,
-    layer_names,
-    refusals,
-    same_weights,
-    twin,
-)
+from .models import Chain, build, layer_names, same_weights, twin
+from .networks import architecture_for, refusals
 from .recipe import Recipe, Step, one_of
 from .result import Accuracy, Baseline, Change, Cost, Epoch, Layer, Part, Result, Stage
 from .store import Store

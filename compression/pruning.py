@@ -16,15 +16,8 @@ from torch.nn import functional as F
 
 from .errors import InvalidInput
 from .importance import activation_scores, taylor_scores
-from .models import (
-    Architecture,
-    Attachment,
-    attach,
-    attachable,
-    prunable_layers,
-    unknown_layer,
-    weight_before,
-)
+from .models import Attachment, attach, attachable, prunable_layers, unknown_layer, weight_before
+from .networks import Architecture
 from .recipe import Step, by_layer, choice, kept, knob, layer_values, register
 from .training import Context, fit
 

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from .errors import InvalidInput
-from .models import Architecture, Attachment, attach, attachable, prunable_layers, unknown_layer
+from .models import Attachment, attach, attachable, prunable_layers, unknown_layer
+from .networks import Architecture
 from .recipe import Step, by_layer, choice, knob, layer_values, register
 from .training import Context
 

@@ -25,7 +25,7 @@ from .errors import InvalidInput
 if TYPE_CHECKING:
     from torch import nn
 
-    from .models import Architecture
+    from .networks import Architecture
     from .training import Context
 
 StepT = TypeVar("StepT", bound="Step")

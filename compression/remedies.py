@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .models import refusals
+from .networks import refusals
 from .recipe import Recipe, Step, layer_text, layer_values
 from .result import Layer
 from .sweep import replace_step

@@ -6,7 +6,8 @@ from torch import nn
 
 from .activations import fold_norms
 from .errors import NotOffered
-from .models import Chain, architecture_for, behind, layer_names, replace_layer, twin
+from .models import Chain, behind, layer_names, replace_layer, twin
+from .networks import architecture_for
 from .recipe import Recipe
 
 

@@ -25,7 +25,7 @@ from .channels import ChannelPruning
 from .errors import CompressionError
 from .goals import OTHER, Goal, Tried, answer, excess, miss, tried
 from .latency import latency_ms
-from .models import architecture_for, refusals
+from .networks import architecture_for, refusals
 from .pipeline import Memory, run
 from .pruning import MagnitudePruning
 from .quantization import CodebookQuantization

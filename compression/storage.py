@@ -19,7 +19,8 @@ from . import entropy
 from .compressed import ZERO, CompressedModel, CompressedTensor, float_rest, join_float
 from .data import DATASETS
 from .errors import FormatError
-from .models import NETWORKS, Architecture, empty, prunable_layers, tensor_shapes
+from .models import empty, prunable_layers, tensor_shapes
+from .networks import NETWORKS, Architecture
 from .result import Part
 
 MAGIC = b"NNZ"

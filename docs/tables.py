@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from compression.data import DATASETS  # noqa: E402
-from compression.models import NETWORKS, architecture_for, tensor_shapes, why_not  # noqa: E402
+from compression.models import tensor_shapes  # noqa: E402
+from compression.networks import NETWORKS, architecture_for, why_not  # noqa: E402
 from compression.recipe import Step, steps  # noqa: E402
 from compression.store import Store  # noqa: E402
 

@@ -13,7 +13,7 @@ import streamlit as st
 from compression import figures, units
 from compression.data import DATASETS
 from compression.jobs import Ask, Job
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
 from compression.result import Change, Result

@@ -8,7 +8,7 @@ import streamlit as st
 
 from compression import units
 from compression.jobs import Ask
-from compression.models import refusals
+from compression.networks import refusals
 from compression.pipeline import missing_training
 from compression.result import Result
 from pages.parts import cached, controls, frame, panels, steps, taking

@@ -12,7 +12,7 @@ from compression import figures, units
 from compression.advice import advice, swapped
 from compression.data import DATASETS
 from compression.jobs import Ask
-from compression.models import refusals
+from compression.networks import refusals
 from compression.pipeline import missing_training
 from compression.recipe import Recipe, Step
 from compression.result import Change, Preview, Result

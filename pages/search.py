@@ -11,7 +11,7 @@ from compression import figures, units
 from compression.data import DATASETS
 from compression.goals import Goal, Tried, answer, tried
 from compression.grid import Sweep
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.references import is_reference
 from compression.result import Result
 from pages.parts import cached, campaigns, controls, frame, goals, sweeps

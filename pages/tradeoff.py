@@ -11,7 +11,7 @@ import streamlit as st
 from compression import figures, units
 from compression.data import DATASETS
 from compression.metrics import MEASURES
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.references import is_reference
 from compression.result import Result
 from pages.parts import cached, exploring, frame, listing, runs

@@ -6,15 +6,8 @@ import torch
 
 from compression.activations import WEIGHT_LEVELS
 from compression.data import load
-from compression.models import (
-    Chain,
-    InputRange,
-    architecture_for,
-    attach,
-    build,
-    effective_state,
-    prunable_layers,
-)
+from compression.models import Chain, InputRange, attach, build, effective_state, prunable_layers
+from compression.networks import architecture_for
 from compression.quantization import uniform_grid
 from compression.recipe import Step, parse_step
 from compression.training import Context

@@ -7,7 +7,7 @@ import pytest
 from compression import presets
 from compression.advice import advice, swapped
 from compression.baselines import baseline
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.pipeline import check, run
 from compression.recipe import parse_step
 

@@ -9,15 +9,8 @@ from compression.channels import unit_scores
 from compression.compressed import compress
 from compression.data import load
 from compression.groups import INPUTS, OUTPUTS, Group, Member, groups, narrow
-from compression.models import (
-    NETWORKS,
-    Architecture,
-    Chain,
-    architecture_for,
-    build,
-    prunable_layers,
-    why_not,
-)
+from compression.models import Chain, build, prunable_layers
+from compression.networks import NETWORKS, Architecture, architecture_for, why_not
 from compression.recipe import kept
 from compression.storage import dumps
 

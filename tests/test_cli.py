@@ -143,7 +143,7 @@ def test_the_command_line_of_an_export_repeats_the_run(cli, tmp_path):
 def test_list_names_everything_that_is_registered(cli):
     known = json.loads(cli("list", "--json").stdout)
     from compression.data import DATASETS
-    from compression.models import NETWORKS
+    from compression.networks import NETWORKS
     from compression.recipe import steps
 
     assert [m["name"] for m in known["models"]] == list(NETWORKS)

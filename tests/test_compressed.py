@@ -20,7 +20,8 @@ from compression.compressed import (
     float_tops,
     join_float,
 )
-from compression.models import Architecture, build, tensor_shapes
+from compression.models import build, tensor_shapes
+from compression.networks import Architecture
 from compression.storage import dumps, loads
 
 from .helpers import applied, bits_of

@@ -12,14 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from compression import cost
 from compression.compressed import compress
 from compression.cost import Counts, framework_file, output_places, zip_size
-from compression.models import (
-    NETWORKS,
-    Chain,
-    architecture_for,
-    build,
-    effective_state,
-    why_not,
-)
+from compression.models import Chain, build, effective_state
+from compression.networks import NETWORKS, architecture_for, why_not
 from compression.recipe import kept
 
 from .helpers import applied, bits_of, nonzero

@@ -14,7 +14,8 @@ from compression.distillation import (
 )
 from compression.errors import InvalidInput, NotOffered
 from compression.evaluation import predict
-from compression.models import Chain, architecture_for, build, prunable_layers
+from compression.models import Chain, build, prunable_layers
+from compression.networks import architecture_for
 
 from .helpers import applied, bits_of
 

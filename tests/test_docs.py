@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from compression.data import DATASETS
-from compression.models import NETWORKS, why_not
+from compression.networks import NETWORKS, why_not
 from compression.recipe import steps
 from compression.settings import ROOT, Settings
 from compression.store import Store

@@ -7,7 +7,8 @@ import torch
 
 from compression.baselines import baseline
 from compression.drift import compare_layers, drift
-from compression.models import architecture_for, build, prunable_layers
+from compression.models import build, prunable_layers
+from compression.networks import architecture_for
 from compression.recipe import parse_steps
 
 from .helpers import applied

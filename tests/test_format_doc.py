@@ -15,7 +15,8 @@ from compression.compressed import CompressedModel, CompressedTensor, compress, 
 from compression.data import DATASETS
 from compression.entropy import FREQUENCIES
 from compression.errors import FormatError
-from compression.models import NETWORKS, architecture_for, tensor_shapes
+from compression.models import tensor_shapes
+from compression.networks import NETWORKS, architecture_for
 from compression.settings import ROOT
 from compression.storage import DATASET_IDS, KIND_IDS, dumps, loads
 

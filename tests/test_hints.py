@@ -9,7 +9,8 @@ from torch import nn
 from compression.baselines import baseline
 from compression.distillation import cut_student
 from compression.hints import Hints, attention_map, maps_of, similarity
-from compression.models import NETWORKS, architecture_for, build, prunable_layers, why_not
+from compression.models import build, prunable_layers
+from compression.networks import NETWORKS, architecture_for, why_not
 from compression.pipeline import run
 from compression.recipe import parse_step
 

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from compression.importance import BATCH, activation_scores, input_squares, taylor_scores
 from compression.inference import one_thread
-from compression.models import architecture_for, build, prunable_layers
+from compression.models import build, prunable_layers
+from compression.networks import architecture_for
 from compression.training import Context
 
 from .helpers import applied

@@ -21,6 +21,7 @@ ORDER = [
     "references repeats lineage metrics",
     "cifar10 suggest goals",
     "data store figures",
+    "networks",
     "models estimates",
     "inference",
     "evaluation cost",

@@ -9,7 +9,8 @@ from torch import nn
 
 from compression import inference
 from compression.inference import LEAST, Forward, batch_of, max_of_pairs
-from compression.models import architecture_for, build
+from compression.models import build
+from compression.networks import architecture_for
 
 from .helpers import applied
 

@@ -8,7 +8,7 @@ import pytest
 from compression.baselines import baseline
 from compression.errors import NotOffered
 from compression.layers import BINS, CELLS, layer_views
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.pipeline import run
 from compression.recipe import parse_step
 

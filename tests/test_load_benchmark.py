@@ -11,7 +11,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from benchmarks import load
 from benchmarks.tab import PATIENCE, Load, Move, Page, Tab
 from compression.data import DATASETS
-from compression.models import NETWORKS, why_not
+from compression.networks import NETWORKS, why_not
 
 
 def started(*fragments: str) -> ForwardMsg:

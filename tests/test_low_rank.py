@@ -10,7 +10,8 @@ from torch import nn
 from compression import cost
 from compression.compressed import compress
 from compression.low_rank import rank_of, split
-from compression.models import NETWORKS, architecture_for, build, prunable_layers, why_not
+from compression.models import build, prunable_layers
+from compression.networks import NETWORKS, architecture_for, why_not
 from compression.storage import dumps
 
 from .helpers import applied, bits_of

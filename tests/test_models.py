@@ -8,18 +8,14 @@ import torch
 from compression.data import DATASETS
 from compression.errors import InvalidInput, NotOffered
 from compression.models import (
-    NETWORKS,
-    Architecture,
-    architecture,
-    architecture_for,
     build,
     effective_state,
     prunable_layers,
     rebuild,
     scale_and_shift,
     tensor_shapes,
-    why_not,
 )
+from compression.networks import NETWORKS, Architecture, architecture, architecture_for, why_not
 
 from .helpers import applied, bits_of
 

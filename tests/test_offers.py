@@ -15,7 +15,8 @@ from compression.compressed import compress, decompress
 from compression.data import Dataset, Split, load
 from compression.errors import NotOffered
 from compression.inference import Forward
-from compression.models import NETWORKS, Chain, architecture_for, build, same_weights, why_not
+from compression.models import Chain, build, same_weights
+from compression.networks import NETWORKS, architecture_for, why_not
 from compression.pipeline import check
 from compression.recipe import Step, make_step, parse_step, steps
 from compression.training import Context

@@ -11,7 +11,7 @@ from compression.baselines import TRAINING, baseline, shipped
 from compression.compressed import compress, decompress
 from compression.errors import Cancelled, FormatError, InvalidInput, NotOffered
 from compression.evaluation import predict
-from compression.models import why_not
+from compression.networks import why_not
 from compression.pipeline import (
     Progress,
     compare,
@@ -400,7 +400,7 @@ def test_a_baseline_is_nothing_but_training_of_the_whole_network():
 
 def test_there_is_a_baseline_wherever_a_network_is_offered():
     from compression.data import DATASETS
-    from compression.models import NETWORKS
+    from compression.networks import NETWORKS
 
     offered = {(m, d) for m in NETWORKS for d in DATASETS if not why_not(m, d)}
     assert offered == set(TRAINING)

@@ -14,7 +14,8 @@ from compression import checkpoint
 from compression.baselines import baseline
 from compression.compressed import CompressedModel, compress, decompress
 from compression.errors import FormatError
-from compression.models import NETWORKS, tensor_shapes
+from compression.models import tensor_shapes
+from compression.networks import NETWORKS
 from compression.settings import ROOT
 from compression.storage import HEAD, dumps, loads, measure, write
 from compression.store import Store
@@ -264,7 +265,7 @@ def test_a_depth_that_the_network_does_not_have_is_refused():
 
 
 def test_tensor_shapes_need_no_memory():
-    from compression.models import Architecture
+    from compression.networks import Architecture
 
     huge = Architecture("lenet_300_100", (1, 28, 28), 10, (10**9, 10**9))
     assert tensor_shapes(huge)["fc2.weight"] == (10**9, 10**9)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from compression.baselines import baseline
 from compression.live import Ask, Live
-from compression.models import architecture_for, layer_names
+from compression.models import layer_names
+from compression.networks import architecture_for
 from compression.pruning import MagnitudePruning
 from compression.recipe import layer_values
 from compression.suggest import Option, choose, option, with_layers

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from compression.errors import Cancelled
 from compression.evaluation import predict
-from compression.models import architecture_for, build
+from compression.models import build
+from compression.networks import architecture_for
 from compression.training import SHIFTS, Context, Report, fit, share_of_rate, shifted
 
 from .helpers import bits_of

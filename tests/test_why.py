@@ -15,7 +15,8 @@ from compression.evaluation import accuracy, change, changed, mcnemar
 from compression.inference import Forward
 from compression.jobs import Ask
 from compression.jobs.engine import InlineEngine
-from compression.models import NETWORKS, architecture_for, build, effective_state
+from compression.models import build, effective_state
+from compression.networks import NETWORKS, architecture_for
 from compression.pipeline import check
 from compression.recipe import Recipe, layer_values, parse_steps
 from compression.remedies import remedies

@@ -18,7 +18,7 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.figures import Tag
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.pipeline import check
 from compression.recipe import Recipe, parse_steps
 from compression.result import Result

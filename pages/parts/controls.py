@@ -15,7 +15,8 @@ from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.errors import InvalidInput
 from compression.hints import HINTS
-from compression.models import NETWORKS, architecture_for, layer_names
+from compression.models import layer_names
+from compression.networks import NETWORKS, architecture_for
 from compression.pruning import (
     ActivationPruning,
     MagnitudePruning,

@@ -11,7 +11,7 @@ import streamlit as st
 from compression.figures import FRONTS, Axes
 from compression.labels import NOTHING, Label
 from compression.metrics import MEASURES
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.result import Result
 
 from . import frame

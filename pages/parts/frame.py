@@ -18,7 +18,7 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures import Palette, palette
 from compression.jobs import Ask, Engine, Job
-from compression.models import NETWORKS, why_not
+from compression.networks import NETWORKS, why_not
 
 from . import cached, fetching
 from .controls import BOUND, CHOICES

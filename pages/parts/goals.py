@@ -12,7 +12,7 @@ from compression.data import DATASETS
 from compression.errors import CompressionError
 from compression.goals import WORDS, Answer, Goal, Tried, excess
 from compression.jobs import Ask, Engine
-from compression.models import NETWORKS, why_not
+from compression.networks import NETWORKS, why_not
 from compression.recipe import Recipe
 from compression.result import Result
 

@@ -13,7 +13,7 @@ import streamlit as st
 from compression import figures, units
 from compression.labels import NOTHING, Label
 from compression.metrics import BYTES, COUNT, MEASURES
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.recipe import Recipe
 from compression.references import is_reference
 from compression.result import Result

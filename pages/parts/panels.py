@@ -17,7 +17,7 @@ from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.jobs import Engine
 from compression.low_rank import LowRank
-from compression.models import NETWORKS, architecture_for
+from compression.networks import NETWORKS, architecture_for
 from compression.pruning import (
     ActivationPruning,
     GradualPruning,

@@ -18,7 +18,7 @@ import streamlit as st
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
-from compression.models import NETWORKS, architecture_for
+from compression.networks import NETWORKS, architecture_for
 from compression.pipeline import check
 from compression.presets import PRESETS
 from compression.pruning import MagnitudePruning

@@ -10,7 +10,7 @@ import streamlit as st
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.grid import Axis, Sweep, values_of
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.recipe import Step
 
 from . import goals, steps

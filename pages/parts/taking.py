@@ -14,7 +14,7 @@ from compression.address import parse_recipe
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.exports import KINDS, Export, command, file_name, why_not
-from compression.models import NETWORKS
+from compression.networks import NETWORKS
 from compression.opened import Opened
 from compression.recipe import Recipe
 from compression.storage import MAGIC, file_digest
