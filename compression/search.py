@@ -128,9 +128,14 @@ class Space:
         """Neighbours of the best setting so far, the most promising first."""
         most, levels, channels = self.goal.epochs, knobs["levels"], knobs["channels"]
         density = 1 - knobs["sparsity"]
-        sparser = round(1 - max(0.01, min(density - 0.01, round(density * 0.75, 2))), 2)
-        if sparser > knobs["sparsity"]:
-            yield {**knobs, "sparsity": sparser}
+        for fewer in (0.75, 0.9):
+            sparser = round(1 - max(0.01, min(density - 0.01, density * fewer)), 2)
+            if sparser > knobs["sparsity"]:
+                yield {**knobs, "sparsity": sparser}
+            if channels < 0.75:  # a narrower network, with that share of the weights that are left
+                near = round(channels + 0.1, 1)
+                denser = min(0.7, fewer * density * ((1 - channels) / (1 - near)) ** 2)
+                yield {**knobs, "channels": near, "sparsity": round(1 - denser, 2)}
         if channels < 0.65:
             yield {**knobs, "channels": round(channels + 0.2, 1)}
         if not knobs["tune"] and most and levels > 2:
