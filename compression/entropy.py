@@ -75,7 +75,7 @@ def encode(indices: np.ndarray, codes: np.ndarray) -> bytes:
     if len(codes) < 2 or not len(indices):
         return b""
     encoder = _queue.RangeEncoder()
-    encoder.encode(indices.astype(np.int32), _model(codes))
+    encoder.encode(indices.astype(np.int32, copy=False), _model(codes))
     return encoder.get_compressed().astype("<u4").tobytes()
 
 

@@ -172,11 +172,19 @@ def _convolution(layer: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | No
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor) -> Layer:
-    """By oneDNN where torch has it: twice as fast as torch's own way on some processors."""
-    if not torch.backends.mkldnn.is_available():
-        return lambda x: F.linear(x, weight, bias)
+    """By oneDNN on processors with AVX-512, where it is twice as fast as torch's own way; without,
+    it takes a third longer.
+    """
+    if not (torch.backends.mkldnn.is_available() and _has_avx512()):
+        own, offset = weight.clone(), bias.clone()
+        return lambda x: F.linear(x, own, offset)
     ready, shift = weight.to_mkldnn(), bias.to_mkldnn()
     return lambda x: F.linear(x.contiguous().to_mkldnn(), ready, shift).to_dense()
+
+
+@lru_cache(maxsize=1)
+def _has_avx512() -> bool:
+    return "AVX512" in torch.backends.cpu.get_cpu_capability()
 
 
 def _is_pairs(pool: nn.MaxPool2d) -> bool:
