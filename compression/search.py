@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .baselines import TRAINING, baseline
 from .channels import ChannelPruning
+from .cost import count, sizes_of
 from .errors import CompressionError
 from .goals import OTHER, Goal, Tried, answer, excess, miss, tried
 from .latency import latency_ms
@@ -40,6 +41,8 @@ STAGES = (0.8, 0.9, 0.95, 0.97)  # sparsities at which a network recovers on the
 UNTRAINED, ENOUGH = 0.1, 60  # share of the time, and trials, in which nothing is trained
 MOST_LEVELS = 64
 HOPELESS = 2.0  # share by which a limit is missed where more levels are not worth a try
+ROUGH = 1.15  # how wrong the expected size may be
+CLOSE = 1.25  # times the best: what fewer levels may still bring down to it
 Knobs = dict[str, Any]
 
 # where a search begins: what usually works, the cheapest first
@@ -102,6 +105,17 @@ class Space:
         if knobs["tune"]:
             steps.append(FineTune(epochs=int(knobs["tune"]), augment=augment))
         return baseline(model, dataset).then(*steps)
+
+    def expected(self, knobs: Mapping[str, Any]) -> float:
+        """Roughly what is minimized, before anything is run; only ratios of it mean something."""
+        a = architecture_for(knobs["model"], self.goal.dataset)
+        whole, left = count(a, sizes_of(a)), (1 - knobs["channels"]) ** 2
+        if self.goal.minimize == "macs":
+            return left * whole.macs
+        density = 1 - knobs["sparsity"]
+        where = -sum(p * math.log2(p) for p in (density, 1 - density))
+        bits = where + density * math.log2(knobs["levels"])
+        return left * whole.weights * bits
 
     def first(self, trained: bool) -> Iterator[Knobs]:
         """Where to begin, network by network: untrained, or with the epochs of the goal."""
@@ -196,25 +210,34 @@ class Search:
         """
         from optuna.trial import TrialState
 
-        for left in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if left.number not in busy and "recipe" in left.user_attrs:
+        trials = self._trials()
+        for left in trials:
+            begun = left.state == TrialState.RUNNING and "recipe" in left.user_attrs
+            if begun and left.number not in busy:
                 return Next(left.number, Recipe.from_json(left.user_attrs["recipe"]))
-        tries = 0
+        known, tries = _known(trials), 0
+        best = self._best_knobs(trials) if self.clever else None
         while True:
             if self.clever and tries < 20:
-                self._propose(spent)
+                self._propose(spent, best)
             trial = self.study.ask(self.space.distributions())
             recipe, tries = self.space.recipe(trial.params), tries + 1
-            before = self._known().get(recipe.digest)
-            if before is None and not refusals(recipe):
+            before = known.get(recipe.digest)
+            if before is not None:  # another way to say a recipe that was tried
+                self._tell(trial.number, before)
+            elif refusals(recipe) or (tries < 20 and self._too_large(trial.params, best)):
+                self.study.tell(trial, state=TrialState.FAIL)
+            else:
                 trial.set_user_attr("recipe", recipe.to_json())
                 return Next(trial.number, recipe)
-            if before is None or tries > 60:
-                self.study.tell(trial, state=TrialState.FAIL)
-                if tries > 200:
-                    raise CompressionError("all recipes of this goal have been tried")
-            else:  # another way to say a recipe that was tried: what it gave is known
-                self._tell(trial.number, before)
+            if tries > 200:
+                raise CompressionError("all recipes of this goal have been tried")
+
+    def _too_large(self, knobs: Knobs, best: Knobs | None) -> bool:
+        """Whether training this can't be worth it, by what it would leave."""
+        if best is None or self.goal.minimize == "points" or not knobs["epochs"]:
+            return False
+        return self.space.expected(knobs) > ROUGH * self.space.expected(best)
 
     def tell(self, number: int, found: Tried | None) -> None:
         """What became of a trial; None: it failed. Where a limit asks for milliseconds that are not
@@ -231,15 +254,17 @@ class Search:
         if self.clever and trial is not None:
             over, best = excess(self.goal, found), answer(self.goal, self.found()).best
             aim = self.goal.minimize
-            better = best is None or found.value(aim) < best.value(aim)  # more levels cost bytes
-            if over <= 0 or (better and over <= HOPELESS):
+            near = CLOSE if over <= 0 else 1.0  # more levels cost bytes
+            promises = best is None or found.value(aim) <= near * best.value(aim)
+            if promises and over <= HOPELESS:
+                trials = self._trials()
                 for knobs in self.space.behind(dict(trial.params), over <= 0):
-                    self._enqueue(knobs)
+                    self._enqueue(knobs, trials)
 
     def _tell(self, number: int, found: Tried) -> optuna.trial.FrozenTrial | None:
         import optuna
 
-        frozen = self.study.trials[number]
+        frozen = self._trials()[number]
         if frozen.state.is_finished():
             return None
         trial = optuna.trial.Trial(self.study, frozen._trial_id)
@@ -256,61 +281,63 @@ class Search:
 
     def found(self) -> list[Tried]:
         """What was tried, in that order, each recipe once."""
-        return list(self._known().values())
+        return list(_known(self._trials()).values())
 
-    def _known(self) -> dict[str, Tried]:
-        known: dict[str, Tried] = {}
-        for trial in self.study.get_trials(deepcopy=False):
-            if "tried" in trial.user_attrs and "again" not in trial.user_attrs:
-                recipe = _recipe(trial.user_attrs["recipe"])
-                known.setdefault(recipe.digest, Tried(recipe, *trial.user_attrs["tried"]))
-        return known
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        """All trials by their number, as the database has them now: a few milliseconds."""
+        return self.study.get_trials(deepcopy=False)
 
-    def _propose(self, spent: float) -> None:
+    def _propose(self, spent: float, best: Knobs | None) -> None:
         """Put something into the study's queue where it is empty, or leave the choice to TPE."""
         from optuna.trial import TrialState
 
-        if self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        trials = self._trials()
+        if any(trial.state == TrialState.WAITING for trial in trials):
             return
-        passed = spent >= UNTRAINED * self.goal.seconds or len(self._known()) >= ENOUGH
+        passed = spent >= UNTRAINED * self.goal.seconds or len(_known(trials)) >= ENOUGH
         late = passed and self.goal.epochs > 0
         for knobs in self.space.first(trained=False):
-            if self._enqueue(knobs):
+            if self._enqueue(knobs, trials):
                 return
         if late:
             for knobs in self.space.first(trained=True):
-                if self._enqueue(knobs):
+                if self._enqueue(knobs, trials):
                     return
-        best = self._best_knobs()
-        if best and len(self.study.get_trials(deepcopy=False)) % 2:
+        if best and len(trials) % 2:
             for knobs in self.space.steps_from(best):
                 trains = knobs["epochs"] or knobs["tune"]
-                if (late or not trains) and self._enqueue(knobs):
+                if (late or not trains) and self._enqueue(knobs, trials):
                     return
         # TPE chooses the rest; what trained best says for how long
         fixed = {"epochs": max(1, best["epochs"] if best else 1)}
         self.study.enqueue_trial(fixed if late else {"epochs": 0, "tune": 0})
 
-    def _best_knobs(self) -> Knobs | None:
-        best = answer(self.goal, self.found()).best
+    def _best_knobs(self, trials: Sequence[optuna.trial.FrozenTrial]) -> Knobs | None:
+        best = answer(self.goal, list(_known(trials).values())).best
         if best is None:
             return None
         text = best.recipe.to_json()
-        for trial in self.study.get_trials(deepcopy=False):
-            if trial.user_attrs.get("recipe") == text:
-                return dict(trial.params)
-        return None
+        return next(dict(t.params) for t in trials if t.user_attrs.get("recipe") == text)
 
-    def _enqueue(self, knobs: Knobs) -> bool:
+    def _enqueue(self, knobs: Knobs, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
         """Whether these knobs are new, and stand in the queue now."""
         recipe = self.space.recipe(knobs)
-        if recipe.digest in self._known() or refusals(recipe):
+        if recipe.digest in _known(trials) or refusals(recipe):
             return False
-        queued = [t.system_attrs.get("fixed_params") for t in self.study.get_trials(deepcopy=False)]
-        if knobs in queued:
+        if any(trial.system_attrs.get("fixed_params") == knobs for trial in trials):
             return False
         self.study.enqueue_trial(knobs)
         return True
+
+
+def _known(trials: Iterable[optuna.trial.FrozenTrial]) -> dict[str, Tried]:
+    """What was tried, by the digest of its recipe."""
+    known: dict[str, Tried] = {}
+    for trial in trials:
+        if "tried" in trial.user_attrs and "again" not in trial.user_attrs:
+            recipe = _recipe(trial.user_attrs["recipe"])
+            known.setdefault(recipe.digest, Tried(recipe, *trial.user_attrs["tried"]))
+    return known
 
 
 def _scaled(found: Tried, measure: str) -> float:
