@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from compression import phrases
 from compression.baselines import baseline
 from compression.figures import Tag
 from compression.pipeline import missing_training
-from pages.parts import cached, comparing, contrasts, frame, panels, scene, training
+from pages.parts import cached, comparing, contrasts, frame, scene, training
 from pages.parts.steps import plain
 
 VIEWS: dict[str, Callable[[scene.Scene], None]] = {
@@ -41,7 +42,7 @@ with actions:
 if made.trouble:
     about.markdown(f":small[:red[{made.trouble}]]")
 if not made.recipes:
-    here = panels.name(baseline(network, dataset))
+    here = phrases.name(baseline(network, dataset))
     title.title(f"{here}: choose runs to compare", width="content", anchor=False)
     offered = comparing.suggested(dataset, network, "validation")
     with body:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from compression import figures
+from compression import figures, phrases
 from compression.advice import advice
 from compression.data import DATASETS
 from compression.jobs import Ask
@@ -48,7 +48,7 @@ with left:
     missing = missing_training(recipe, engine.store)
     shown = controls.untrained(recipe, missing)
     if missing_training(recipe.dense, engine.store):
-        title.title(f"{panels.name(recipe)}: train it first", width="content", anchor=False)
+        title.title(f"{phrases.name(recipe)}: train it first", width="content", anchor=False)
         training.dense_first(recipe, engine)
     start_here = st.container(horizontal=True, vertical_alignment="center")
     formula = st.container(gap=None)
@@ -119,7 +119,7 @@ def hero(dense: Result) -> figures.Hero:
     )
 
 
-title.title(panels.headline(shown, found, split), width="content", anchor=False)
+title.title(phrases.headline(shown, found, split), width="content", anchor=False)
 with export.popover("Export", icon=":material/download:", type="tertiary", disabled=result is None):
     st.caption(
         f"Run {shown.digest}: the file that was measured, and the recipe that makes it again."
@@ -160,7 +160,7 @@ with right:
         frame.chart(
             figures.draw_hero(hero(dense), p, HERO),
             "hero",
-            f"Accuracy against file size: {panels.headline(shown, found, split)}",
+            f"Accuracy against file size: {phrases.headline(shown, found, split)}",
         )
 
 with bottom[0].container(border=True, height="stretch"):
@@ -212,7 +212,7 @@ with bottom[2].container(border=True, height="stretch"):
         frame.chart(
             figures.draw_sizes(figures.four_sizes(found), p, SMALL),
             "sizes",
-            panels.sizes_text(found),
+            phrases.sizes_text(found),
         )
 
 

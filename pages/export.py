@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from compression import units
+from compression import phrases, units
 from compression.jobs import Ask
 from compression.networks import refusals
 from compression.pipeline import missing_training
 from compression.result import Result
-from pages.parts import cached, controls, frame, panels, steps, taking
+from pages.parts import cached, controls, frame, steps, taking
 
 WAIT = 0.33  # seconds that the page waits for the result before it draws without it
 
@@ -31,7 +31,7 @@ with actions:
     frame.copy_link()
 
 recipe = taking.recipe_of(network, dataset, seed)
-name = panels.name(recipe)
+name = phrases.name(recipe)
 for words in filter(None, [st.session_state.get("run_trouble"), steps.mine().trouble]):
     if words != st.session_state.get("given_trouble"):  # said where the file was dropped
         trouble.markdown(f":small[:red[{words}]]")
@@ -61,7 +61,7 @@ def headline() -> str:
         return f"{name} can't be measured"
     if not isinstance(result, Result):
         return f"{name}: measuring"
-    rest = panels.headline(recipe, result, split).removeprefix(f"{name}, ")
+    rest = phrases.headline(recipe, result, split).removeprefix(f"{name}, ")
     return f"{name} to take away: {units.size(result.cost.bytes)}, {rest}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from compression import figures, units
+from compression import figures, phrases, units
 from compression.jobs import Ask
 from compression.layers import LayerView
 from compression.pipeline import missing_training
@@ -19,7 +19,7 @@ from compression.recipe import Recipe, layer_text, layer_values
 from compression.result import Preview, Result
 from compression.suggest import Option, choose, option
 from compression.sweep import layer_curves, replace_step
-from pages.parts import cached, controls, frame, panels, single
+from pages.parts import cached, controls, frame, single
 
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 CARD = 330  # height of a card
@@ -63,14 +63,14 @@ setting = controls.setting_elsewhere(
 )
 recipe = setting.recipe()
 if missing_training(recipe.dense, engine.store):
-    title.title(f"{panels.name(recipe)}: train it first", width="content", anchor=False)
+    title.title(f"{phrases.name(recipe)}: train it first", width="content", anchor=False)
     st.markdown("The dense network of this seed is not trained yet.")
     st.page_link("pages/compress.py", label="Train it on Compress", icon=":material/compress:")
     st.stop()
 untrained = missing_training(recipe, engine.store)
 recipe = controls.untrained(recipe, untrained)
 if not engine.ready:
-    title.title(f"{panels.name(recipe)}: the workers are starting", width="content", anchor=False)
+    title.title(f"{phrases.name(recipe)}: the workers are starting", width="content", anchor=False)
     frame.when_ready(engine)
 knob = "levels" if by_levels else "sparsity"
 views = cached.layers(recipe.digest, recipe)

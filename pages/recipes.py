@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from compression import figures, units
+from compression import figures, phrases, units
 from compression.advice import advice, swapped
 from compression.data import DATASETS
 from compression.jobs import Ask
@@ -46,7 +46,7 @@ recipe = steps.recipe_of(bench, network, dataset, seed)
 first = len(recipe.steps) - len(bench.rows)  # place of the first row's step
 start = recipe.prefix(first)
 if missing_training(start, engine.store):
-    title.title(f"{panels.name(recipe)}: train it first", width="content", anchor=False)
+    title.title(f"{phrases.name(recipe)}: train it first", width="content", anchor=False)
     with left:
         training.dense_first(start, engine)
 if bench.trouble:
@@ -144,7 +144,7 @@ with left, st.container(gap=10):
 
 
 def headline() -> str:
-    name, n = panels.name(recipe), len(bench.rows)
+    name, n = phrases.name(recipe), len(bench.rows)
     words = f"{n} step{'s' * (n != 1)}"
     if not n:
         return f"{name}: add a step to begin"
@@ -155,7 +155,7 @@ def headline() -> str:
         return f"{name}: {words}, {'in training' if job and job.live else 'train it to know'}"
     if result is None:
         return f"{name}: {words}, measuring"
-    rest = panels.headline(recipe, result, split).removeprefix(f"{name}, ")
+    rest = phrases.headline(recipe, result, split).removeprefix(f"{name}, ")
     return f"{name}: {words}, {rest}"
 
 

@@ -22,7 +22,7 @@ ORDER = [
     "cifar10 suggest goals",
     "data store figures",
     "networks",
-    "models estimates",
+    "models estimates phrases",
     "inference",
     "evaluation cost",
     "training classes",

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from compression import units
+from compression import phrases, units
 from compression.activations import ActivationQuantization
 from compression.address import recipe_text
 from compression.advice import Advice
@@ -33,46 +33,6 @@ from compression.quantization import (
 )
 from compression.recipe import Recipe, Step, kept
 from compression.result import Accuracy, Preview, Result
-
-
-def loss_words(accuracy: Accuracy) -> str:
-    """What became of the accuracy, in words that are true."""
-    change = accuracy.change
-    if change is None:
-        return "the dense network"
-    if change.within_noise:
-        return "no measurable loss"
-    gained = "gained" if change.difference > 0 else "lost"
-    return f"{abs(100 * change.difference):.1f} points {gained}"
-
-
-def name(recipe: Recipe) -> str:
-    """`LeNet-5 on MNIST`."""
-    return f"{NETWORKS[recipe.model].title} on {DATASETS[recipe.dataset].title}"
-
-
-def headline(recipe: Recipe, found: Result | Preview | None, split: str) -> str:
-    """One sentence with the answer in it."""
-    if found is None:
-        return f"{name(recipe)}: measuring"
-    accuracy = found.accuracy(split)
-    if accuracy is None and isinstance(found, Preview):
-        lost = units.points(found.estimate.value - _dense(found))
-        return f"{name(recipe)}, {units.times(found.ratio)} smaller, about {lost}"
-    assert accuracy is not None
-    if accuracy.change is None:
-        return (
-            f"{name(recipe)}, dense: {units.size(found.cost.fp32_bytes)},"
-            f" {units.percent(accuracy.value)} right"
-        )
-    return f"{name(recipe)}, {units.times(found.ratio)} smaller, {loss_words(accuracy)}"
-
-
-def _dense(found: Preview) -> float:
-    """Accuracy of the dense network on the split of a preview."""
-    base = found.baseline
-    share = base.test if found.split == "test" else base.validation
-    return base.validation if share is None else share
 
 
 def cards(found: Result | Preview | None, split: str, waiting: str = "measuring") -> None:
@@ -101,7 +61,7 @@ def cards(found: Result | Preview | None, split: str, waiting: str = "measuring"
                 f"Length of the .nnz file, {cost.bytes:,} bytes, against the dense network's fp32"
                 " file. "
             )
-            + sizes_text(found),
+            + phrases.sizes_text(found),
         )
         st.metric(
             "Non-zero weights",
@@ -137,7 +97,7 @@ def _estimate_card(found: Preview) -> None:
     st.metric(
         f"Accuracy, {found.split}",
         f"≈ {units.percent(e.value)} ±{100 * most:.1f}",
-        units.points(e.value - _dense(found)),
+        units.points(e.value - phrases.dense_accuracy(found)),
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -178,15 +138,6 @@ def _accuracy_help(accuracy: Accuracy, result: Result | Preview) -> str:
     if isinstance(result, Result) and result.test and result.test.total != accuracy.total:
         text += f" Test split: {100 * result.test.value:.2f} %."
     return text + " Choices are made on validation; who chooses on the test set fools himself."
-
-
-def sizes_text(found: Result | Preview) -> str:
-    c = found.cost
-    deflated = "" if c.zip_bytes is None else f" deflated {units.size(c.zip_bytes)},"
-    return (
-        f"Nominal (params × bits) {units.size(c.nominal_bytes)}, fp32 file"
-        f" {units.size(c.fp32_bytes)},{deflated} .nnz {units.size(c.bytes)}."
-    )
 
 
 RULES: dict[type, str] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from compression import figures, units
+from compression import figures, phrases, units
 from compression.errors import CompressionError
 from compression.labels import NAME, NOTE, NOTHING, Label
 from compression.lineage import Lineage
@@ -94,7 +94,7 @@ def _figures(result: Result, known: Known) -> None:
         for s, text in frame.SPLITS.items()
         if (a := result.accuracy(s))
     ]
-    st.markdown(f"{' · '.join(both)}. {panels.loss_words(accuracy).capitalize()}.")
+    st.markdown(f"{' · '.join(both)}. {phrases.loss_words(accuracy).capitalize()}.")
     beside = _beside(result, known)
     if beside:
         beside = ["Against the next on its front:", *beside]

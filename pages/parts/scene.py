@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from compression import units
+from compression import phrases, units
 from compression.classes import ClassChange, class_changes
 from compression.comparison import Differences, differences
 from compression.data import DATASETS
@@ -22,7 +22,7 @@ from compression.recipe import Recipe
 from compression.result import Accuracy
 from compression.verdicts import Verdicts, calibration, compared, divergence
 
-from . import cached, comparing, panels
+from . import cached, comparing
 from .comparing import Pair, Patience
 
 ROWS = 7  # of the table that are seen at once
@@ -112,7 +112,7 @@ def headline(scene: Scene) -> str:
         what = f"{blocked[0] or 'the base'} can't be shown yet" if blocked else "measuring"
         return f"{found}; {what}"
     if alone:
-        return f"{found}: {panels.loss_words(scene.scores[runs[0].recipe.digest])}"
+        return f"{found}: {phrases.loss_words(scene.scores[runs[0].recipe.digest])}"
     losing = {tag.letter: lost for tag, r in runs if (lost := scene.lost(r))}
     if not losing:
         return f"{found}; no run measurably loses"
