@@ -1,12 +1,13 @@
 """The goal solver: what it tries, what it remembers, and that it meets its goal."""
 
 import pytest
+from optuna.trial import TrialState
 
 from compression.baselines import baseline
 from compression.errors import NotOffered
 from compression.goals import Goal, Tried, answer, fits
 from compression.recipe import Recipe
-from compression.search import FIRST, STAGES, Search, Space, found_for, next_of, solve, told
+from compression.search import FIRST, ROUGH, STAGES, Search, Space, found_for, next_of, solve, told
 from compression.store import Store
 from tests.networks import DEEP, PAIRS
 
@@ -92,6 +93,43 @@ def test_fewer_levels_are_tried_behind_a_network_that_is_trained_and_good_enough
     search.tell(number, Tried(recipe, 9_000, 1_000, 0.5, 1.0))
     _, behind = search.ask(0.0)
     assert behind.steps[:-1] == recipe.steps[:-1] and behind.steps[-1].levels == 6
+
+
+def test_steps_from_the_best_trade_sparsity_for_fewer_channels():
+    space = Space(goal())
+    best = {**KNOBS, "channels": 0.4, "sparsity": 0.9, "epochs": 1}
+    narrower = [k for k in space.steps_from(best) if k["channels"] == 0.5 and k["sparsity"] < 0.9]
+    assert narrower and all(space.expected(k) < space.expected(best) for k in narrower)
+
+
+@pytest.mark.parametrize("minimize", ["bytes", "macs"])
+def test_nothing_is_trained_that_would_leave_more_than_the_best(store, minimize):
+    search = Search(goal(minimize=minimize, seconds=100), store)
+    best = {**KNOBS, "channels": 0.5, "sparsity": 0.9, "epochs": 1}
+    search.study.enqueue_trial(best)
+    number, recipe = search.ask(50.0)
+    search.tell(number, Tried(recipe, 5_000, 1_000, 1.0, 1.0))
+    most = ROUGH * search.space.expected(best)
+    trained = 0
+    for _ in range(20):
+        number, recipe = search.ask(50.0)
+        knobs = search.study.trials[number].params
+        trained += knobs["epochs"] > 0
+        assert not knobs["epochs"] or search.space.expected(knobs) <= most
+        search.tell(number, Tried(recipe, 9_000, 2_000, 1.0, 1.0))
+    assert trained > 8
+
+
+def test_levels_are_not_lowered_behind_a_network_that_is_far_from_the_best(store):
+    search = Search(goal(), store)
+    for sparsity, size in ((0.9, 5_000), (0.8, 9_000)):
+        search.study.enqueue_trial({**KNOBS, "sparsity": sparsity, "epochs": 0})
+        number, recipe = search.ask(0.0)
+        search.tell(number, Tried(recipe, size, 1_000, 0.5, 1.0))
+    search.study.enqueue_trial({**KNOBS, "sparsity": 0.85, "epochs": 1})
+    number, recipe = search.ask(0.0)
+    search.tell(number, Tried(recipe, 8_000, 1_000, 0.5, 1.0))
+    assert not any(t.state == TrialState.WAITING for t in search.study.trials)
 
 
 def test_a_search_goes_on_in_another_process_where_it_stands(store):
