@@ -15,7 +15,7 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks labels",
+    "settings blocks labels timing",
     "recipe units",
     "result pareto sweep",
     "references repeats lineage metrics",
@@ -39,7 +39,7 @@ ORDER = [
     "pipeline",
     "latency",
     "exports opened live layers grid search pace verdicts drift robustness",
-    "campaigns why",
+    "campaigns why speed",
     "jobs",
     "__main__",
 ]
