@@ -5,11 +5,12 @@ One table. A new reference is one entry; a plot draws the front of each dashed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .recipe import Recipe
+from .recipe import Recipe, Step, make_step, steps
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,31 @@ def is_reference(recipe: Recipe) -> bool:
     """Whether a recipe is there to compare with only, and on no front but its own."""
     key = reference_of(recipe)
     return bool(key) and not REFERENCES[key].rival
+
+
+# key of a reference -> the step in it, and the steps that this one stands in for
+_INSTEAD = {
+    "random": ("random_pruning", {"magnitude_pruning", "taylor_pruning", "activation_pruning"}),
+    "uniform": ("uniform_quantization", {"codebook_quantization"}),
+}
+
+
+def counterparts(recipe: Recipe) -> dict[str, Recipe]:
+    """The same recipe with random pruning, and with uniform levels, by the keys of REFERENCES: each
+    as much as in the recipe, and only where it has a step for that.
+    """
+    found: dict[str, Recipe] = {}
+    for key, (name, of) in _INSTEAD.items():
+        changed = tuple(_as(name, step) if step.name in of else step for step in recipe.steps)
+        if changed != recipe.steps:
+            found[key] = dataclasses.replace(recipe, steps=changed)
+    return found
+
+
+def _as(name: str, step: Step) -> Step:
+    """Another step with those knobs that both have."""
+    other = steps()[name]
+    own = {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}
+    return make_step(
+        other, {f.name: own[f.name] for f in dataclasses.fields(other) if f.name in own}
+    )

@@ -62,3 +62,12 @@ def duration(seconds: float) -> str:
         if minutes < 100
         else f"{minutes // 60}{NBSP}h {minutes % 60}{NBSP}min"
     )
+
+
+def short_time(seconds: float) -> str:
+    """Seconds that may be few: below 0.1 ms, 25.2 ms, 1.30 s, 2 min."""
+    if seconds < 1e-4:
+        return f"below 0.1{NBSP}ms" if seconds > 0 else f"0{NBSP}ms"
+    if seconds < 0.9995:
+        return f"{_three_digits(1000 * seconds)}{NBSP}ms"
+    return f"{_three_digits(seconds)}{NBSP}s" if seconds < 99.5 else duration(seconds)

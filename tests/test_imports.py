@@ -15,8 +15,9 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks labels timing",
+    "settings blocks labels timing machine",
     "recipe units",
+    "price",
     "result pareto sweep",
     "references repeats lineage metrics",
     "cifar10 suggest goals",

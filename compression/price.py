@@ -1,0 +1,147 @@
+"""What a file costs to send and to keep: arithmetic on figures that people put in themselves.
+
+Each line is the file's bytes, times some inputs, over some others; so its formula can be shown, and
+be worked out again by a report in a browser.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from . import units
+from .errors import InvalidInput
+from .recipe import number, one_of
+
+BYTES = "bytes"  # what the file's length is called in formulas
+CURRENCY = 4  # characters, at most
+
+
+@dataclass(frozen=True)
+class Input:
+    """A figure that is not measured, but put in. value: the round one that it starts from; low,
+    high: its limits.
+    """
+
+    title: str
+    unit: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+
+@dataclass(frozen=True)
+class Line:
+    """One cost of a file. unit: bytes, seconds or money; times, over: inputs and plain numbers."""
+
+    title: str
+    unit: str
+    times: tuple[str | float, ...] = ()
+    over: tuple[str | float, ...] = ()
+
+    def value(self, size: int, inputs: Mapping[str, float]) -> float:
+        """size: of the file in bytes. Returns bytes, seconds or money."""
+        return size * _product(self.times, inputs) / _product(self.over, inputs)
+
+    def formula(self, inputs: Mapping[str, float]) -> str:
+        """`8 × bytes ÷ (1,000 × 20,000)`: the numbers in it are the inputs as they are."""
+        above = [_plain(x, inputs) for x in self.times]
+        above.insert(1 if self.times and self.times[0] == 8 else 0, BYTES)
+        below = [_plain(x, inputs) for x in self.over]
+        if not below:
+            return " × ".join(above)
+        rest = below[0] if len(below) == 1 else f"({' × '.join(below)})"
+        return f"{' × '.join(above)} ÷ {rest}"
+
+
+def _product(of: tuple[str | float, ...], inputs: Mapping[str, float]) -> float:
+    return math.prod(inputs[x] if isinstance(x, str) else x for x in of)
+
+
+def _plain(x: str | float, inputs: Mapping[str, float]) -> str:
+    value = inputs[x] if isinstance(x, str) else x
+    text = f"{value:,.6f}".rstrip("0").rstrip(".")
+    return text or "0"
+
+
+INPUTS: dict[str, Input] = {
+    "rate_4g": Input("4G", "kbit/s", 20_000, 1, 1e7),
+    "rate_3g": Input("3G", "kbit/s", 2_000, 1, 1e7),
+    "rate_ble": Input("Bluetooth LE", "kbit/s", 500, 0.1, 1e7),
+    "rate_lora": Input("LoRa", "kbit/s", 5, 0.01, 1e7),
+    "installs": Input("Installs", "", 1_000_000, 1, 1e10),
+    "downloads": Input("Downloads of each", "", 1, 0, 1e6),
+    "traffic": Input("Traffic", "per GB", 0.08, 0, 1e6),
+    "storage": Input("Storage", "per GB", 0.1, 0, 1e6),
+}
+LINKS = tuple(key for key in INPUTS if key.startswith("rate_"))
+GB = 1e9
+LINES: dict[str, Line] = {
+    "download": Line("One download", "bytes"),
+    **{
+        key.replace("rate", "time"): Line(
+            f"Time over {INPUTS[key].title}", "seconds", (8,), (1_000, key)
+        )
+        for key in LINKS
+    },
+    "traffic_bytes": Line("Traffic of all installs", "bytes", ("installs", "downloads")),
+    "traffic_price": Line(
+        "Price of that traffic", "money", ("installs", "downloads", "traffic"), (GB,)
+    ),
+    "storage_bytes": Line("Storage on all installs", "bytes", ("installs",)),
+    "storage_price": Line("Price of that storage", "money", ("installs", "storage"), (GB,)),
+}
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The inputs by name, those that are not named as they start; and what money is called."""
+
+    inputs: Mapping[str, float] = field(default_factory=dict)
+    currency: str = "$"
+
+    def __post_init__(self) -> None:
+        given = {key: self._checked(key, value) for key, value in self.inputs.items()}
+        full = {key: given.get(key, known.value) for key, known in INPUTS.items()}
+        object.__setattr__(self, "inputs", full)
+        text = self.currency.strip() if isinstance(self.currency, str) else ""
+        if not text or len(text) > CURRENCY or not text.isprintable():
+            raise InvalidInput(f"a currency is one to {CURRENCY} characters, got {self.currency!r}")
+        object.__setattr__(self, "currency", text)
+
+    @staticmethod
+    def _checked(key: str, value: object) -> float:
+        known = INPUTS[one_of("input of the cost", key, INPUTS)]
+        limits = dict(low=known.low, high=known.high, grain=1e-6)
+        return number(f"cost input {key}", value, **limits, whole=False)
+
+    def of(self, line: str, size: int) -> float:
+        return LINES[line].value(size, self.inputs)
+
+    def text(self, line: str, size: int) -> str:
+        """What a line is for a file of so many bytes, as people read it."""
+        return said(LINES[line].unit, self.of(line, size), self.currency)
+
+    def formula(self, line: str) -> str:
+        return LINES[line].formula(self.inputs)
+
+
+def said(unit: str, value: float, currency: str) -> str:
+    """A value in the unit of a line. report.js of the reports says the same."""
+    if unit == "bytes":
+        return units.size(value)
+    if unit == "seconds":
+        return units.short_time(value)
+    return money(value, currency)
+
+
+def money(value: float, currency: str) -> str:
+    """`$1,430`, `$5.04`, `below $0.01`."""
+    if 0 < value < 0.01:
+        return f"below {currency}0.01"
+    return f"{currency}{value:,.0f}" if value >= 100 else f"{currency}{value:.2f}"
