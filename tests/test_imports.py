@@ -15,7 +15,7 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks labels timing machine",
+    "settings blocks labels timing qr machine",
     "recipe units",
     "price",
     "result pareto sweep",
@@ -40,7 +40,7 @@ ORDER = [
     "pipeline",
     "latency",
     "exports opened live layers grid search pace verdicts drift robustness",
-    "campaigns why speed",
+    "campaigns why speed lessons",
     "jobs",
     "__main__",
 ]

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import atexit
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -165,3 +165,17 @@ def sweep_expected(digest: str, missing: int, _sweep: Sweep) -> Expected:
 def found(digest: str, _goal: Goal) -> list[Tried]:
     """What was tried for a goal so far. digest: the key."""
     return engine().call(found_for, _goal) if engine().ready else []
+
+
+def fact(function: Callable[..., Any], recipe: Recipe, *more: Any) -> Any:
+    """What a function of the library says of a recipe's network, by a worker; more: its other
+    arguments. Do not change it.
+    """
+    return _fact(function.__qualname__, recipe.digest, more, function, recipe)
+
+
+@st.cache_resource(max_entries=300, show_spinner=False)  # some kB each
+def _fact(
+    name: str, digest: str, more: tuple[Any, ...], _function: Callable[..., Any], _recipe: Recipe
+) -> Any:
+    return engine().call(_function, _recipe, *more)

@@ -5,7 +5,7 @@ what is not offered.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -42,8 +42,8 @@ def colours() -> Palette:
     return palette(theme())
 
 
-def begin() -> tuple[str, str]:
-    """Draw the sidebar.
+def begin(locked: Collection[str] = ()) -> tuple[str, str]:
+    """Draw the sidebar. locked: `network`, `data`, where a link does not let them be changed.
 
     Returns the chosen network and data set; stops the page where they do not go together, or where
     the data set has to be fetched first.
@@ -59,6 +59,7 @@ def begin() -> tuple[str, str]:
             key="network",
             **BOUND,
             captions=[_caption(n, dataset) for n in NETWORKS],
+            disabled="network" in locked,
             help="Parameters and validation accuracy of the dense network. "
             + " · ".join(f"{n.title}: {n.about}" for n in NETWORKS.values()),
         )
@@ -68,6 +69,7 @@ def begin() -> tuple[str, str]:
             1,
             format_func=lambda d: DATASETS[d].title,
             key="data",
+            disabled="data" in locked,
             **BOUND,
             help=" · ".join(f"**{DATASETS[d].title}**: {text}" for d, text in SOURCES.items()),
         )

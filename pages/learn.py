@@ -1,0 +1,71 @@
+"""Learn: how does it work? Short lessons: guess first, then see, on a matrix of 6 x 6 and then on
+a real network.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts import cached, frame, lessons
+from pages.parts.controls import BOUND
+from pages.parts.lessons import links, steering
+from pages.parts.lessons.kit import PARTS, Desk
+from pages.parts.lessons.work import Work
+
+lesson, part, link = steering.arrive()
+network, dataset = frame.begin(link.locked | link.hidden)
+
+page = st.container(gap=10)
+with page:
+    title, actions = frame.head(st)
+    if not steering.presented():
+        with st.container(
+            horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+        ):
+            fixed = bool({"lesson"} & (link.locked | link.hidden))
+            st.segmented_control(
+                "Lesson",
+                list(lessons.BY_WORD),
+                default=next(iter(lessons.BY_WORD)),
+                key="lesson",
+                required=True,
+                disabled=fixed,
+                label_visibility="collapsed",
+                **BOUND,
+            )
+            st.segmented_control(
+                "Part",
+                PARTS,
+                default=PARTS[0],
+                key="part",
+                required=True,
+                label_visibility="collapsed",
+                help="First on six rows and columns, then on a network.",
+                **BOUND,
+            )
+    left, right = st.columns([4, 8] if not steering.presented() else [5, 7], gap="medium")
+
+title.title(lesson.title, width="content", anchor=False)
+desk = Desk(
+    lesson.word,
+    part,
+    network,
+    dataset,
+    link,
+    steering.presented(),
+    Work(cached.engine(), cached.owner()),
+    frame.colours(),
+    left.container(gap=12),
+    right.container(gap="small"),
+)
+(lesson.small if part == PARTS[0] else lesson.real)(desk)
+steering.onwards(desk)
+
+with actions, st.container(horizontal=True, vertical_alignment="center", width="content"):
+    if not desk.large:
+        st.caption(f"{lesson.minutes} min", width="content")
+        with st.popover("Link for a class", icon=":material/school:", type="tertiary"):
+            links.teach(lesson.word, part, desk.controls, steering.guess_text(desk))
+    links.present_switch()
+links.show_code()
+desk.work.watch()

@@ -1,0 +1,34 @@
+"""The lessons, one table: a new one is a file, a line here, and a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pages.parts.lessons import order, prune, quantize, shrink, speed, store, unlearn
+from pages.parts.lessons.kit import Desk
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """word: as it is called in the list and in links (small letters will do); minutes: that it
+    takes; small, real: draw it on a matrix that one can see, and on a network.
+    """
+
+    word: str
+    title: str
+    minutes: int
+    small: Callable[[Desk], None]
+    real: Callable[[Desk], None]
+
+
+LESSONS = (
+    Lesson("Prune", "Keep the K largest weights", 4, prune.small, prune.real),
+    Lesson("Quantize", "Round to whole numbers, and back", 6, quantize.small, quantize.real),
+    Lesson("Shrink", "A student from the first K columns", 6, shrink.small, shrink.real),
+    Lesson("Store", "The file is not parameters times bits", 5, store.small, store.real),
+    Lesson("Speed", "Smaller is not faster", 4, speed.small, speed.real),
+    Lesson("Order", "The order of steps matters", 5, order.small, order.real),
+    Lesson("Unlearn", "The average hides what is lost", 5, unlearn.small, unlearn.real),
+)
+BY_WORD = {lesson.word: lesson for lesson in LESSONS}

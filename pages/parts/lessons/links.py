@@ -1,0 +1,175 @@
+"""Links that are lessons: which lesson, which controls are locked or hidden, what is asked and
+which guess is set; and the tools with which a teacher makes one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from compression.errors import InvalidInput
+from compression.qr import qr_svg
+from pages.parts import steps
+from pages.parts.controls import BOUND
+
+LOCK, HIDE, ASK, GUESS = OWN = ("lock", "hide", "ask", "guess")
+MOST_NAMES, MOST_ASKED, MOST_GUESS = 20, 300, 60
+NAME = re.compile(r"[a-z_]{1,24}")
+QR_WIDTH = 560
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a teacher's link says of one part of a lesson. locked, hidden: names of controls, and
+    `guess`, `lesson`, `network`, `data`; ask: the question; guess: as text, empty for none;
+    trouble: what of it could not be taken.
+    """
+
+    lesson: str = ""
+    part: str = ""
+    locked: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    ask: str = ""
+    guess: str = ""
+    trouble: str = ""
+
+    def is_about(self, lesson: str, part: str) -> bool:
+        """Whether its question and its guess belong to this part of this lesson."""
+        return (self.lesson, self.part) == (lesson, part)
+
+
+def read() -> dict[str, str]:
+    """What the address says in a teacher's words."""
+    return {name: st.query_params.get(name, "") for name in OWN}
+
+
+def taken(lesson: str, part: str) -> Link:
+    """The link by which this person came; its question is about the part that it led to."""
+    given = read()
+    before: tuple[dict[str, str], Link] | None = st.session_state.get("lesson_link")
+    if before is None or before[0] != given:
+        before = st.session_state["lesson_link"] = given, _parsed(given, lesson, part)
+    return before[1]
+
+
+def _parsed(given: dict[str, str], lesson: str, part: str) -> Link:
+    troubles: list[str] = []
+
+    def names(key: str) -> frozenset[str]:
+        found = [n for n in given[key].split(",") if n]
+        known = [n for n in found[:MOST_NAMES] if NAME.fullmatch(n)]
+        if len(known) < len(found):
+            troubles.append(f"{key} names at most {MOST_NAMES} controls, in small letters")
+        return frozenset(known)
+
+    def text(key: str, most: int) -> str:
+        words = " ".join(given[key].split())
+        if len(words) <= most:
+            return words
+        troubles.append(f"{key} has at most {most} characters")
+        return ""
+
+    return Link(
+        lesson,
+        part,
+        names(LOCK),
+        names(HIDE),
+        text(ASK, MOST_ASKED),
+        text(GUESS, MOST_GUESS),
+        "; ".join(troubles),
+    )
+
+
+def address(**changes: str | None) -> str:
+    """This page's address with these parameters changed; None takes one out."""
+    pairs = {k: st.query_params.get_all(k) for k in st.query_params if k not in changes}
+    more = {k: [v] for k, v in changes.items() if v}
+    base = (st.context.url or "").partition("?")[0]
+    query = urlencode(pairs | more, doseq=True)
+    return f"{base}?{query}" if query else base
+
+
+def teach(lesson: str, part: str, controls: Sequence[tuple[str, str]], guess: str) -> None:
+    """Make a link. controls: name and words of what this part has; guess: that of the moment."""
+    words = dict(controls) | {
+        "guess": "The guess",
+        "lesson": "Choice of lesson",
+        "network": "Network",
+        "data": "Data set",
+    }
+    st.caption("A link to this part of the lesson as it is set now. Whoever opens it guesses.")
+    ask = st.text_input("Question in place of ours", key="teach_ask", max_chars=MOST_ASKED)
+    lock = st.multiselect(
+        "Locked",
+        list(words),
+        format_func=lambda name: words[name],
+        key="teach_lock",
+        help="Seen, but not to be moved.",
+    )
+    names = [name for name, _ in controls]
+    kept = [n for n in st.session_state.get("teach_hide", []) if n in names]
+    st.session_state["teach_hide"] = kept
+    hide = st.multiselect(
+        "Hidden",
+        names,
+        format_func=lambda name: words[name],
+        key="teach_hide",
+        help="Not seen at all.",
+    )
+    own = st.toggle("Set the guess to mine", key="teach_guess", disabled=not guess)
+    made = address(
+        lesson=lesson,
+        part=part,
+        lock=",".join(lock) or None,
+        hide=",".join(hide) or None,
+        ask=" ".join(ask.split()) or None,
+        guess=guess if own and guess else None,
+        present=None,
+    )
+    st.code(made, language=None, wrap_lines=True)
+    st.button(
+        "QR code",
+        icon=":material/qr_code_2:",
+        key="teach_qr",
+        on_click=_show,
+        args=(made,),
+        width="stretch",
+    )
+
+
+def _show(link: str) -> None:
+    """Callback: the code is shown once the page is drawn."""
+    st.session_state["qr_link"] = link
+
+
+def show_code() -> None:
+    """The QR code that was asked for, over the page."""
+    link = st.session_state.pop("qr_link", "")
+    if link:
+        _code(link)
+
+
+@st.dialog("Scan it", width="large")
+def _code(link: str) -> None:
+    try:
+        st.image(qr_svg(link), width=QR_WIDTH, alt=f"QR code of the address {link}")
+    except InvalidInput as e:
+        st.markdown(steps.plain(str(e)).capitalize() + ".")
+    st.caption(
+        "The address is the one in your browser: open the page by the name that others reach it"
+        " by, not as localhost."
+    )
+
+
+def present_switch() -> bool:
+    """Whether the lesson is shown in large type, step by step; kept in the address."""
+    return st.toggle(
+        "Present",
+        key="present",
+        help="For a lecture hall: large type, one step after the other.",
+        **BOUND,
+    )
