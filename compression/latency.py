@@ -6,7 +6,7 @@ Zeros are not faster, so a time belongs to an architecture: networks of one shap
 from __future__ import annotations
 
 import statistics
-import time
+from functools import partial
 
 import numpy as np
 from cachetools import LRUCache
@@ -16,8 +16,9 @@ from .onnx_export import onnx_model, onnx_session
 from .pipeline import Memory, build_up
 from .recipe import Recipe
 from .store import Store
+from .timing import block
 
-WARM_UP, LEAST, MOST, SECONDS = 20, 50, 2_000, 0.4
+LEAST, SECONDS = 50, 0.4  # runs, and how long
 _known: LRUCache[tuple[Architecture, str], float] = LRUCache(256)  # of this process and machine
 
 
@@ -34,13 +35,6 @@ def latency_ms(recipe: Recipe, store: Store) -> float:
 
 def measured_ms(model: bytes, shape: tuple[int, ...]) -> float:
     """Median of many runs behind a few that are not counted. model: ONNX; shape: of an image."""
-    session, image = onnx_session(model), {"images": np.zeros((1, *shape), np.uint8)}
-    times: list[float] = []
-    for _ in range(WARM_UP):
-        session.run(["logits"], image)
-    until = time.perf_counter() + SECONDS
-    while len(times) < LEAST or (time.perf_counter() < until and len(times) < MOST):
-        start = time.perf_counter()
-        session.run(["logits"], image)
-        times.append(time.perf_counter() - start)
-    return 1_000 * statistics.median(times)
+    images = np.zeros((1, *shape), np.uint8)
+    run = partial(onnx_session(model).run, ["logits"], {"images": images})
+    return statistics.median(block(run, SECONDS, LEAST))

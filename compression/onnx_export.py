@@ -208,12 +208,12 @@ DO: dict[Any, Callable[[_Graph, Any, str], str]] = {
 }
 
 
-def onnx_session(model: bytes) -> Any:
-    """ONNX Runtime with this model, ready to run in one thread."""
+def onnx_session(model: bytes, threads: int = 1) -> Any:
+    """ONNX Runtime with this model, ready to run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors
     return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 

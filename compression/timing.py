@@ -4,7 +4,6 @@ so that a busy moment hits all of it, and what other programs did meanwhile is n
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -111,23 +110,3 @@ def _all_seconds() -> float:
     t = psutil.cpu_times()
     idle = t.idle + getattr(t, "iowait", 0.0)
     return sum(t) - idle - getattr(t, "guest", 0.0) - getattr(t, "guest_nice", 0.0)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
-
-
-def processor() -> str:
-    """Its name, as the system gives it."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2] for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    import platform
-
-    return " ".join(names[0].split()) if names else platform.processor() or platform.machine()
