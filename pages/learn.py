@@ -43,7 +43,7 @@ with page:
                 help="First on six rows and columns, then on a network.",
                 **BOUND,
             )
-    left, right = st.columns([4, 8] if not steering.presented() else [5, 7], gap="medium")
+    left, right = st.columns([4, 8], gap="medium")
 
 title.title(lesson.title, width="content", anchor=False)
 desk = Desk(
@@ -64,8 +64,6 @@ steering.onwards(desk)
 with actions, st.container(horizontal=True, vertical_alignment="center", width="content"):
     if not desk.large:
         st.caption(f"{lesson.minutes} min", width="content")
-        with st.popover("Link for a class", icon=":material/school:", type="tertiary"):
-            links.teach(lesson.word, part, desk.controls, steering.guess_text(desk))
+        links.teach(lesson.word, part, desk.controls, steering.guess_text(desk))
     links.present_switch()
-links.show_code()
 desk.work.watch()

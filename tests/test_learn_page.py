@@ -162,13 +162,15 @@ def test_a_presented_lesson_goes_step_by_step(learn):
 
 def test_a_teacher_makes_the_link_that_a_class_opens(learn):
     at = learn(lesson="quantize", q="5")
+    at.button(key="teach").click().run()
     at.text_input(key="teach_ask").set_value("How many & why?").run()
     at.multiselect(key="teach_lock").set_value(["q", "guess"]).run()
     link = at.code[0].value
     for words in ("lesson=Quantize", "part=Small", "lock=q%2Cguess", "ask=How+many+%26+why%3F"):
         assert words in link
-    at.button(key="teach_qr").click().run()
-    assert not at.exception
+    at.toggle(key="teach_qr").set_value(True).run()
+    assert not at.exception and at.code[0].value == link, "the code is that of the same link"
+    assert not [w for w in at.text_input if w.key == "teach_ask"]
 
 
 def test_training_of_a_lesson_lands_on_its_bars(learn):

@@ -14,8 +14,7 @@ import plotly.graph_objects as go
 from .. import units
 from .look import DASH, SHAPES, Drawing, Palette, blank, percent_axis, put_label, rgba
 
-DARK_FROM = 0.55  # shade from which text on a cell has the colour of the page
-GONE = 0.04
+GONE = 0.04  # share of its colour that a cell of zero has
 
 
 class Matrix(NamedTuple):
@@ -54,7 +53,7 @@ def draw_matrix(data: Matrix, p: Palette, height: int) -> go.Figure:
     for y in range(rows):
         for x in range(columns):
             text, soft = _cell(values[y, x], data.digits, bool(cut[y, x]))
-            ink = p.ground if shades[y, x] > DARK_FROM else p.soft if soft else p.text
+            ink = p.soft if soft else ink_on(color, GONE + (1 - GONE) * float(shades[y, x]), p)
             figure.add_annotation(
                 x=x, y=y, text=text, showarrow=False, font=dict(size=13, color=ink)
             )
@@ -75,6 +74,24 @@ def _cell(value: float, digits: int, cut: bool) -> tuple[str, bool]:
     text = "0" if value == 0 else f"{abs(value):.{digits}f}"
     text = f"{units.MINUS}{text}" if value < 0 and float(text) else text
     return (f"<s>{text}</s>" if cut else text), cut or value == 0
+
+
+def ink_on(color: str, share: float, p: Palette) -> str:
+    """The ink that reads best on a share of this colour, 0..1, over the page's ground."""
+    lights = [_light(p.ground, p.ground, 0), _light(color, p.ground, share), _light(p.text, "", 1)]
+    page, cell, text = (light + 0.05 for light in lights)
+    on_page, on_text = max(page, cell) / min(page, cell), max(text, cell) / min(text, cell)
+    return p.ground if on_page > on_text else p.text
+
+
+def _light(color: str, ground: str, share: float) -> float:
+    """Relative luminance, as WCAG defines it, of a share of a colour over the ground."""
+    total = 0.0
+    for i, weight in ((1, 0.2126), (3, 0.7152), (5, 0.0722)):
+        top, below = int(color[i : i + 2], 16), int((ground or color)[i : i + 2], 16)
+        v = (share * top + (1 - share) * below) / 255
+        total += weight * (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4)
+    return total
 
 
 def _rim(figure: Drawing, x: int, y: int, color: str) -> None:

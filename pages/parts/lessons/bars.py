@@ -11,12 +11,12 @@ from compression import units
 from compression.figures.guesses import Rung
 from compression.result import Preview, Result
 
-LARGE = "1.7rem"
+LARGE = "1.5rem"
 
 
 def write(where: Any, text: str, large: bool) -> None:
     """Words, as large as a lecture hall asks for it. Two stars make them bold."""
-    text = text.replace(" %", f"{units.NBSP}%")
+    text = text.replace(" %", f"{units.NBSP}%").replace(" = ", f"{units.NBSP}={units.NBSP}")
     if not large:
         where.markdown(text)
         return

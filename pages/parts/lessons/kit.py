@@ -24,7 +24,7 @@ from pages.parts.lessons.links import Link
 from pages.parts.lessons.work import Work
 
 SMALL, NETWORK = PARTS = ("Small", "Network")
-LARGER = 1.4  # of figures, when they are presented
+LARGER = 1.25  # of figures, when they are presented
 
 
 class Guess(NamedTuple):
@@ -230,9 +230,7 @@ class Desk:
             frame.chart(enlarged(figure, LARGER) if self.large else figure, key, alt)
 
     def pair(self) -> tuple[Any, Any]:
-        """Two places side by side; when presented, under each other."""
-        if self.large:
-            return self.right.container(), self.right.container()
+        """Two places side by side."""
         return self.right.columns(2, gap="small")
 
     def ladder(

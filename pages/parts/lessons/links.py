@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -94,33 +95,59 @@ def address(**changes: str | None) -> str:
 
 
 def teach(lesson: str, part: str, controls: Sequence[tuple[str, str]], guess: str) -> None:
-    """Make a link. controls: name and words of what this part has; guess: that of the moment."""
+    """The button of a teacher, and what it opens. controls: name and words of what this part has;
+    guess: that of the moment.
+    """
+    st.button(
+        "Link for a class",
+        icon=":material/school:",
+        type="tertiary",
+        key="teach",
+        on_click=st.session_state.__setitem__,
+        args=("teaching", True),
+    )
+    if st.session_state.get("teaching"):
+        _make(lesson, part, controls, guess)
+
+
+def _done() -> None:
+    """Callback: the tools are closed; until then every run of the page draws them."""
+    st.session_state["teaching"] = False
+
+
+@st.dialog("Link for a class", width="large", on_dismiss=_done)
+def _make(lesson: str, part: str, controls: Sequence[tuple[str, str]], guess: str) -> None:
+    """A link to this part of the lesson as it is set now, and its QR code."""
     words = dict(controls) | {
         "guess": "The guess",
         "lesson": "Choice of lesson",
         "network": "Network",
         "data": "Data set",
     }
-    st.caption("A link to this part of the lesson as it is set now. Whoever opens it guesses.")
-    ask = st.text_input("Question in place of ours", key="teach_ask", max_chars=MOST_ASKED)
-    lock = st.multiselect(
-        "Locked",
-        list(words),
-        format_func=lambda name: words[name],
-        key="teach_lock",
-        help="Seen, but not to be moved.",
-    )
-    names = [name for name, _ in controls]
-    kept = [n for n in st.session_state.get("teach_hide", []) if n in names]
-    st.session_state["teach_hide"] = kept
-    hide = st.multiselect(
-        "Hidden",
-        names,
-        format_func=lambda name: words[name],
-        key="teach_hide",
-        help="Not seen at all.",
-    )
-    own = st.toggle("Set the guess to mine", key="teach_guess", disabled=not guess)
+    as_code = st.toggle("Show the QR code", key="teach_qr")
+    ask, lock, hide, own = "", [], [], False
+    if not as_code:
+        st.caption("Whoever opens it finds this part as it is set now, and guesses first.")
+        ask = st.text_input("Question in place of ours", max_chars=MOST_ASKED, **_kept("ask"))
+        lock = st.multiselect(
+            "Locked",
+            list(words),
+            format_func=lambda name: words[name],
+            help="Seen, but not to be moved.",
+            **_kept("lock"),
+        )
+        hide = st.multiselect(
+            "Hidden",
+            [name for name, _ in controls],
+            format_func=lambda name: words[name],
+            help="Not seen at all; it keeps its value.",
+            **_kept("hide"),
+        )
+        own = st.toggle("Set the guess to mine", disabled=not guess, **_kept("guess"))
+    else:
+        state = st.session_state
+        ask, lock = state.get("teach_ask", ""), state.get("teach_lock", [])
+        hide, own = state.get("teach_hide", []), state.get("teach_guess", False)
     made = address(
         lesson=lesson,
         part=part,
@@ -130,37 +157,23 @@ def teach(lesson: str, part: str, controls: Sequence[tuple[str, str]], guess: st
         guess=guess if own and guess else None,
         present=None,
     )
+    if as_code:
+        _code(made)
     st.code(made, language=None, wrap_lines=True)
-    st.button(
-        "QR code",
-        icon=":material/qr_code_2:",
-        key="teach_qr",
-        on_click=_show,
-        args=(made,),
-        width="stretch",
-    )
 
 
-def _show(link: str) -> None:
-    """Callback: the code is shown once the page is drawn."""
-    st.session_state["qr_link"] = link
+def _kept(name: str) -> dict[str, Any]:
+    """A widget that keeps its value while the QR code is shown in its place."""
+    return dict(key=f"teach_{name}", persist_state="session")
 
 
-def show_code() -> None:
-    """The QR code that was asked for, over the page."""
-    link = st.session_state.pop("qr_link", "")
-    if link:
-        _code(link)
-
-
-@st.dialog("Scan it", width="large")
 def _code(link: str) -> None:
     try:
         st.image(qr_svg(link), width=QR_WIDTH, alt=f"QR code of the address {link}")
     except InvalidInput as e:
         st.markdown(steps.plain(str(e)).capitalize() + ".")
     st.caption(
-        "The address is the one in your browser: open the page by the name that others reach it"
+        "It leads to the address in your browser: open the page by the name that others reach it"
         " by, not as localhost."
     )
 

@@ -63,7 +63,7 @@ def small(desk: Desk) -> None:
     share = 100 * found.share
     desk.judge(
         Rung("", "pruned", share, units.percent(found.share, 0)),
-        "share of the squared sum that stays",
+        "stays of the squared sum",
         100,
         " %",
     )

@@ -100,7 +100,7 @@ def real(desk: Desk) -> None:
     share = 100 * found[1].median / found[0].median if found else None
     desk.judge(
         Rung("", "pruned", share, f"{share:.0f} %" if share else "…"),
-        "of the dense network's time, with zeros",
+        "of the dense one's time",
         150,
         " %",
     )
@@ -121,7 +121,7 @@ def real(desk: Desk) -> None:
             )
             for label, family, i in names
         ]
-    runs = f"median and middle half of {found[0].runs} runs, 1 thread" if found else ""
+    runs = f"median of {found[0].runs} runs, quartiles" if found else ""
     desk.ladder("Time for one image", runs, rungs, top, unit, guess_beside=False)
     known = [desk.work.known(r) for r in (zeros, narrow, dense)]
     if found and all(known):

@@ -140,7 +140,7 @@ def real(desk: Desk) -> None:
     ]
     rungs = [Rung(label, family, n / kB, units.size(n)) for label, family, n in parts]
     top = max(n for _, _, n in parts) / kB
-    desk.ladder("Where the bytes are", "bits of zeros and levels: entropies", rungs,
+    desk.ladder("Where the bytes are", "zeros, levels: entropies", rungs,
                 _round_up(top), " kB", guess_beside=False)  # fmt: skip
     name = desk.choose("tree_of", "Tree of layer", names, help="A layer whose tree is drawn.")
     layer = next((x for x in found.layers if x.name == name), None)
@@ -162,8 +162,7 @@ def _tree(desk: Desk, layer: LayerCode) -> None:
         draw_code_tree(
             CodeTree(
                 f"{layer.name}: its Huffman tree",
-                f"{layer.huffman:.2f} bits a weight; entropy {layer.entropy:.2f},"
-                f" equal codes {layer.fixed}",
+                f"{layer.huffman:.2f} bits, entropy {layer.entropy:.2f}",
                 branches(layer.leaves, words),
             ),
             desk.p,
