@@ -92,20 +92,24 @@ def file_name(kind: str, recipe: Recipe) -> str:
     return f"{recipe.model}-{recipe.dataset}-{recipe.digest}{KINDS[kind].ending}"
 
 
-def command(recipe: Recipe) -> str:
-    """The command line that repeats the run, with the recipe in its options where they can say it,
-    else in its file.
+def command(recipe: Recipe, verb: str = "run", out: str = "") -> str:
+    """The command line that does this with the recipe, by default repeats the run. out: a file's
+    name; by default that of the .nnz file, where there is one.
     """
-    words = ["python", "-m", "compression", "run"]
+    out = out or (file_name("nnz", recipe) if verb == "run" else "")
+    words = ["python", "-m", "compression", verb, *_options(recipe)]
+    return shlex.join([*words, "--out", out] if out else words)
+
+
+def _options(recipe: Recipe) -> list[str]:
+    """The recipe in options of the command line where they can say it, else in its file."""
     start = baseline(recipe.model, recipe.dataset)
     n = len(start.steps)
-    if recipe.width == 1 and recipe.steps[:n] == start.steps:
-        words += ["--model", recipe.model, "--dataset", recipe.dataset]
-        words += [w for step in recipe.steps[n:] for w in ("--step", step.text)]
-        words += ["--seed", str(recipe.seed)] if recipe.seed != start.seed else []
-    else:
-        words += ["--recipe", file_name("recipe", recipe)]
-    return shlex.join([*words, "--out", file_name("nnz", recipe)])
+    if recipe.width != 1 or recipe.steps[:n] != start.steps:
+        return ["--recipe", file_name("recipe", recipe)]
+    words = ["--model", recipe.model, "--dataset", recipe.dataset]
+    words += [w for step in recipe.steps[n:] for w in ("--step", step.text)]
+    return words + (["--seed", str(recipe.seed)] if recipe.seed != start.seed else [])
 
 
 def int8_recipe(recipe: Recipe) -> Recipe:

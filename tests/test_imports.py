@@ -15,9 +15,9 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks labels timing qr machine",
+    "settings blocks labels timing qr",
     "recipe units",
-    "price",
+    "price machine",
     "result pareto sweep",
     "references repeats lineage metrics",
     "cifar10 suggest goals",
@@ -41,6 +41,7 @@ ORDER = [
     "latency",
     "exports opened live layers grid search pace verdicts drift robustness",
     "campaigns why speed lessons",
+    "report",
     "jobs",
     "__main__",
 ]
