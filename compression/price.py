@@ -14,18 +14,18 @@ from . import units
 from .errors import InvalidInput
 from .recipe import number, one_of
 
-BYTES = "bytes"  # what the file's length is called in formulas
 CURRENCY = 4  # characters, at most
 
 
 @dataclass(frozen=True)
 class Input:
-    """A figure that is not measured, but put in. value: the round one that it starts from; low,
-    high: its limits.
+    """A figure that is not measured, but put in. word: what formulas call it; value: the round one
+    that it starts from; low, high: its limits.
     """
 
     title: str
     unit: str
+    word: str
     value: float
     low: float
     high: float
@@ -48,53 +48,50 @@ class Line:
         """size: of the file in bytes. Returns bytes, seconds or money."""
         return size * _product(self.times, inputs) / _product(self.over, inputs)
 
-    def formula(self, inputs: Mapping[str, float]) -> str:
-        """`8 × bytes ÷ (1,000 × 20,000)`: the numbers in it are the inputs as they are."""
-        above = [_plain(x, inputs) for x in self.times]
-        above.insert(1 if self.times and self.times[0] == 8 else 0, BYTES)
-        below = [_plain(x, inputs) for x in self.over]
-        if not below:
-            return " × ".join(above)
-        rest = below[0] if len(below) == 1 else f"({' × '.join(below)})"
-        return f"{' × '.join(above)} ÷ {rest}"
+    @property
+    def formula(self) -> str:
+        """`8 × bytes ÷ (1,000 × rate of 4G)`."""
+        above = [_word(x) for x in self.times]
+        above.insert(1 if self.times and self.times[0] == BITS else 0, "bytes")
+        below = " × ".join(map(_word, self.over))
+        below = f"({below})" if len(self.over) > 1 else below
+        return " ÷ ".join(filter(None, [" × ".join(above), below]))
 
 
 def _product(of: tuple[str | float, ...], inputs: Mapping[str, float]) -> float:
     return math.prod(inputs[x] if isinstance(x, str) else x for x in of)
 
 
-def _plain(x: str | float, inputs: Mapping[str, float]) -> str:
-    value = inputs[x] if isinstance(x, str) else x
-    text = f"{value:,.6f}".rstrip("0").rstrip(".")
-    return text or "0"
+def _word(x: str | float) -> str:
+    return INPUTS[x].word if isinstance(x, str) else f"{x:,.0f}"
 
 
+BITS, KILO, GIGA = 8, 1_000, 1_000_000_000
 INPUTS: dict[str, Input] = {
-    "rate_4g": Input("4G", "kbit/s", 20_000, 1, 1e7),
-    "rate_3g": Input("3G", "kbit/s", 2_000, 1, 1e7),
-    "rate_ble": Input("Bluetooth LE", "kbit/s", 500, 0.1, 1e7),
-    "rate_lora": Input("LoRa", "kbit/s", 5, 0.01, 1e7),
-    "installs": Input("Installs", "", 1_000_000, 1, 1e10),
-    "downloads": Input("Downloads of each", "", 1, 0, 1e6),
-    "traffic": Input("Traffic", "per GB", 0.08, 0, 1e6),
-    "storage": Input("Storage", "per GB", 0.1, 0, 1e6),
+    "rate_4g": Input("4G", "kbit/s", "rate of 4G", 20_000, 1, 1e7),
+    "rate_3g": Input("3G", "kbit/s", "rate of 3G", 2_000, 1, 1e7),
+    "rate_ble": Input("Bluetooth LE", "kbit/s", "rate of Bluetooth LE", 500, 0.1, 1e7),
+    "rate_lora": Input("LoRa", "kbit/s", "rate of LoRa", 5, 0.01, 1e7),
+    "installs": Input("Installs", "", "installs", 1_000_000, 1, 1e10),
+    "downloads": Input("Downloads of each", "", "downloads of each", 1, 0, 1e6),
+    "traffic": Input("Traffic", "per GB", "price of traffic", 0.08, 0, 1e6),
+    "storage": Input("Storage", "per GB", "price of storage", 0.1, 0, 1e6),
 }
 LINKS = tuple(key for key in INPUTS if key.startswith("rate_"))
-GB = 1e9
 LINES: dict[str, Line] = {
     "download": Line("One download", "bytes"),
     **{
         key.replace("rate", "time"): Line(
-            f"Time over {INPUTS[key].title}", "seconds", (8,), (1_000, key)
+            f"Time over {INPUTS[key].title}", "seconds", (BITS,), (KILO, key)
         )
         for key in LINKS
     },
     "traffic_bytes": Line("Traffic of all installs", "bytes", ("installs", "downloads")),
     "traffic_price": Line(
-        "Price of that traffic", "money", ("installs", "downloads", "traffic"), (GB,)
+        "Price of that traffic", "money", ("installs", "downloads", "traffic"), (GIGA,)
     ),
     "storage_bytes": Line("Storage on all installs", "bytes", ("installs",)),
-    "storage_price": Line("Price of that storage", "money", ("installs", "storage"), (GB,)),
+    "storage_price": Line("Price of that storage", "money", ("installs", "storage"), (GIGA,)),
 }
 
 
@@ -126,9 +123,6 @@ class Prices:
     def text(self, line: str, size: int) -> str:
         """What a line is for a file of so many bytes, as people read it."""
         return said(LINES[line].unit, self.of(line, size), self.currency)
-
-    def formula(self, line: str) -> str:
-        return LINES[line].formula(self.inputs)
 
 
 def said(unit: str, value: float, currency: str) -> str:
