@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -29,7 +30,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     run = commands.add_parser("run", help="run a recipe")
     take = commands.add_parser("export", help="run a recipe and take it away as a checked file")
-    for command in (run, take):
+    report = commands.add_parser(
+        "report", help="run a recipe and write what was found as one HTML file"
+    )
+    for command in (run, take, report):
         command.add_argument(
             "--model",
             help="network, as `list` names it; its trained baseline is where the steps begin",
@@ -51,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--to", required=True, help="nnz, loader, onnx, onnx-int8, safetensors, recipe or python"
     )
     take.add_argument("--out", metavar="FILE", required=True, help="write it here")
+    _report_options(report)
     sweep = commands.add_parser("sweep", help="run all combinations of several values")
     search = commands.add_parser("search", help="find the best recipe within limits")
     for command in (sweep, search):
@@ -79,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, take, evaluate):
         command.add_argument("--split", choices=["test", "validation"], default="test")
     listing = commands.add_parser("list", help="models, data sets and steps with their knobs")
-    for command in (run, take, evaluate, sweep, search, listing):
+    for command in (run, take, report, evaluate, sweep, search, listing):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     again = commands.add_parser(
         "baselines", help="train the shipped networks again, from their recipes, into assets/zoo"
@@ -96,6 +101,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _report_options(report: argparse.ArgumentParser) -> None:
+    report.add_argument("--out", metavar="FILE", required=True, help="write the HTML here")
+    report.add_argument("--csv", metavar="FILE", help="write all runs of the network here")
+    report.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="another run of the same data set: its digest, or its recipe's file; repeatable",
+    )
+    for name, about in (
+        ("title", "instead of the run's name"),
+        ("summary", "instead of the lab's own words"),
+        ("note", "instead of the run's note"),
+    ):
+        report.add_argument(f"--{name}", default="", help=about)
+    report.add_argument(
+        "--cost",
+        action="append",
+        default=[],
+        metavar="INPUT=NUMBER",
+        help="an input of the costs, as in installs=50000; repeatable",
+    )
+    report.add_argument("--currency", default="$")
+    report.add_argument("--address", default="", help="of a lab that its link opens")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 2 with one sentence on stderr for anything that is wrong with the input."""
     try:
@@ -103,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         {
             "run": _run,
             "export": _export,
+            "report": _report,
             "evaluate": _evaluate,
             "sweep": _sweep,
             "search": _search,
@@ -167,6 +200,44 @@ def _export(args: argparse.Namespace) -> None:
     _print(
         args, values, f"{args.out}: {len(made.data)} bytes, recipe {made.digest}. {made.checked}"
     )
+
+
+def _report(args: argparse.Namespace) -> None:
+    from .address import export_address
+    from .pipeline import run
+    from .price import Prices
+    from .report import Text, make, summary, to_csv, to_dict, to_html
+    from .store import Store
+
+    recipe, store = _recipe(args), Store()
+    text = Text(args.title, args.summary, args.note)
+    prices = Prices(dict(map(_cost_input, args.cost)), args.currency)
+    link = export_address(recipe, args.address)
+    beside = [_named(name, store) for name in args.beside]
+    for one in (recipe, *beside):
+        run(one, store, listen=_show_progress)
+    found = make(recipe, beside, "validation", store)
+    _write(args.out, to_html(found, text, prices, link).encode())
+    if args.csv:
+        _write(args.csv, to_csv(found.runs).encode())
+    values = to_dict(found, text, prices, link) if args.json else {}
+    _print(args, values, f"{args.out}: {summary(found)}")
+
+
+def _named(name: str, store: Any) -> Any:
+    """The recipe of a stored run (its digest), or that of a file."""
+    from .recipe import Recipe
+
+    found = store.get(name) if re.fullmatch("[0-9a-f]{16}", name) else None
+    return found.recipe if found else Recipe.from_json(_read(name))
+
+
+def _cost_input(text: str) -> tuple[str, float]:
+    key, _, value = text.partition("=")
+    try:
+        return key, float(value)
+    except ValueError:
+        raise InvalidInput(f"--cost {text!r} is not of the form INPUT=NUMBER") from None
 
 
 def _write(name: str, data: bytes) -> None:

@@ -8,8 +8,11 @@ steps behind its training. Settings of the network stand as a step's do: `lenet5
 from __future__ import annotations
 
 import dataclasses
+import re
+from urllib.parse import urlencode
 
 from .baselines import TRAINING, baseline
+from .data import DATASETS
 from .errors import InvalidInput
 from .networks import NETWORKS
 from .recipe import BETWEEN, Recipe, one_of, parse_steps, steps_text
@@ -48,6 +51,26 @@ def parse_recipe(text: str, dataset: str) -> Recipe:
                 one_of("start", value, ["random"])
                 steps = ()
     return dataclasses.replace(dense, width=width, seed=seed, steps=(*steps, *parse_steps(rest)))
+
+
+def query(recipe: Recipe) -> dict[str, str]:
+    """Parameters of the address of the page that takes the recipe's network away."""
+    return {
+        "network": NETWORKS[recipe.model].title,
+        "data": DATASETS[recipe.dataset].title,
+        "run": recipe_text(recipe),
+    }
+
+
+def export_address(recipe: Recipe, lab: str) -> str:
+    """The whole address of that page. lab: where a lab is, as `http://lab:8501`; empty gives an
+    empty one. Raises InvalidInput for what is no such address.
+    """
+    if not lab:
+        return ""
+    if not re.fullmatch(r"https?://[^\s<>\"']{1,300}", lab):
+        raise InvalidInput(f"a lab's address begins with http:// or https://, got {lab[:60]!r}")
+    return f"{lab.rstrip('/')}/export?{urlencode(query(recipe))}"
 
 
 def _number(key: str, value: str, whole: bool = False) -> float:

@@ -5,11 +5,13 @@ import dataclasses
 import io
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 
 import pytest
 
 from compression import speed
+from compression.__main__ import main
 from compression.baselines import baseline
 from compression.errors import InvalidInput, JobError
 from compression.labels import Label
@@ -321,3 +323,51 @@ def test_thousands_of_runs_are_drawn_by_their_fronts_alone(report):
     many = tuple(run._replace(digest=f"{i:016x}") for i in range(2_000) for run in plane.runs[:1])
     crowded = dataclasses.replace(report, plane=plane._replace(runs=[*plane.runs, *many]))
     assert len(to_html(crowded)) < len(to_html(report)) + 200_000
+
+
+# the command line
+
+WORDS = (
+    "report --model lenet_300_100 --dataset digits --step magnitude_pruning:sparsity=0.8".split()
+)
+
+
+def test_the_command_writes_the_page_and_the_csv_and_prints_the_json(tmp_path, capsys):
+    other = tmp_path / "other.json"
+    other.write_text(OTHER.to_json())
+    out, table = tmp_path / "report.html", tmp_path / "runs.csv"
+    options = ["--out", str(out), "--csv", str(table), "--beside", str(other), "--json"]
+    options += ["--title", "Ours", "--cost", "installs=5", "--address", "http://lab:8501/"]
+    assert main([*WORDS, *options]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["title"] == "Ours" and printed["cost"]["inputs"]["installs"] == 5
+    assert [run["role"] for run in printed["runs"]] == ["dense", "chosen", "other", "reference"]
+    assert printed["repeat"]["link"].startswith("http://lab:8501/export?network=LeNet-300-100&")
+    page = Page(out.read_text())
+    assert printed["digest"] in page.text and "Ours" in page.text
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert {OTHER.digest, printed["digest"]} <= {row["digest"] for row in rows}
+
+
+def test_the_command_repeats_what_the_report_says(report, tmp_path, monkeypatch, capsys):
+    said = Page(to_html(report)).text
+    line = shlex.split(said[said.index("python -m compression report") :].split(" In Python")[0])
+    monkeypatch.chdir(tmp_path)
+    assert main(line[3:]) == 0
+    assert f"report-lenet_300_100-digits-{PRUNED.digest}.html: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (["--cost", "installs"], "not of the form INPUT=NUMBER"),
+        (["--cost", "beer=3"], "unknown input of the cost 'beer'"),
+        (["--address", "javascript:alert(1)"], "begins with http:// or https://"),
+        (["--beside", "nothing.json"], "nothing.json: No such file"),
+        (["--title", "x" * 121], "title has at most 120 characters"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_nothing_is_written(options, sentence, tmp_path, capsys):
+    out = tmp_path / "report.html"
+    assert main([*WORDS, "--out", str(out), *options]) == 2
+    assert sentence in capsys.readouterr().err and not out.exists()

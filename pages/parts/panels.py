@@ -10,14 +10,13 @@ import streamlit as st
 
 from compression import phrases, units
 from compression.activations import ActivationQuantization
-from compression.address import recipe_text
+from compression.address import query
 from compression.advice import Advice
 from compression.channels import ChannelPruning
-from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.jobs import Engine
 from compression.low_rank import LowRank
-from compression.networks import NETWORKS, architecture_for
+from compression.networks import architecture_for
 from compression.pruning import (
     ActivationPruning,
     GradualPruning,
@@ -240,11 +239,7 @@ def export_link(recipe: Recipe, label: str) -> None:
         "pages/export.py",
         label=label,
         icon=":material/open_in_new:",
-        query_params={
-            "network": NETWORKS[recipe.model].title,
-            "data": DATASETS[recipe.dataset].title,
-            "run": recipe_text(recipe),
-        },
+        query_params=query(recipe),
     )
 
 
