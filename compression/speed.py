@@ -7,6 +7,7 @@ not what compression gains.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -151,7 +152,7 @@ def measure(
         spent = time.monotonic() - begun
         left = spent / i * (len(cells) - i) if i else 0.0
         label = f"Speed of {batch} image{'s' if batch > 1 else ''}"
-        listen(Progress(len(recipe.steps), label, i / len(cells), 0.0, left))
+        listen(Progress(len(recipe.steps), label, i / len(cells), math.nan, left))
         found = _cell(models, recipe.dataset, batch, threads, engine, stopped, pace)
         dense.append(found.pop("dense"))
         mine += found.values()

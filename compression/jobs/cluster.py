@@ -19,8 +19,7 @@ from cachetools import TTLCache
 
 from ..errors import Cancelled, CompressionError, JobError
 from ..live import Ask, Goal, Live
-from ..pipeline import Progress, run
-from ..recipe import Recipe
+from ..pipeline import Progress
 from ..result import Preview, Result
 from ..settings import Settings
 from ..store import Store
@@ -132,11 +131,9 @@ class DaskEngine(Engine):
         with self._changed:
             self._client = client
             self._find_lanes()
-            waiting = [job for job in self.jobs.values() if job.live]
         if self._closed:
             return self.close()
-        for job in waiting:
-            self._start(job)
+        self._start_due()
         self._dispatch()
 
     def _find_lanes(self) -> None:
@@ -315,16 +312,14 @@ class DaskEngine(Engine):
     def _start(self, job: Job) -> None:
         client = self._client
         if client is None:
-            return  # started as soon as the workers are there
-        run_id = f"{job.digest}-{uuid.uuid4().hex[:8]}"
+            return  # the server stops
+        run_id = f"{job.key}-{uuid.uuid4().hex[:8]}"
         job.run_id = run_id
         client.subscribe_topic(run_id, lambda event: self._event(job, event[1]))
         future = client.submit(
-            _run_on_worker,
-            job.recipe,
+            _work_on_worker,
+            job.work,
             run_id,
-            job.split,
-            job.keep,
             key=f"batch-{run_id}",
             pure=False,
             fifo_timeout=0,  # first come, first served; dask would order calls of one moment by key
@@ -464,7 +459,7 @@ def _call_on_worker(function: Callable[..., Any], arguments: tuple[Any, ...]) ->
     return function(*arguments, _store_on_worker())
 
 
-def _run_on_worker(recipe: Recipe, run_id: str, split: str, keep: bool) -> dict[str, Any]:
+def _work_on_worker(work: Callable[..., object], run_id: str) -> dict[str, Any]:
     """The body of a job. A failure is an event too; its last event is also what it returns."""
     from distributed import Event, get_worker
 
@@ -492,15 +487,14 @@ def _run_on_worker(recipe: Recipe, run_id: str, split: str, keep: bool) -> dict[
 
     emit({"kind": "running"})
     try:
-        store = _store_on_worker()
-        run(recipe, store, split=split, keep=keep, listen=listen, stopped=stopped)
+        work(_store_on_worker(), listen=listen, stopped=stopped)
         end: dict[str, Any] = {"kind": "done"}
     except Cancelled:
         end = {"kind": "cancelled"}
     except CompressionError as e:
         end = {"kind": "failed", "error": str(e)}
     except Exception as e:  # whatever it was, the person who waits must learn of it
-        log.exception("job %s", recipe.digest)
+        log.exception("job %s", run_id)
         end = {"kind": "failed", "error": f"{type(e).__name__}: {e}"}
     emit(end)
     return end

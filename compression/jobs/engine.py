@@ -3,7 +3,7 @@
 Live lane: a page says what it wants to know (`want`); that replaces what it wanted before, so a
 setting that the hand has left is not worked on any more. Previews tighten until a result is stored.
 Batch lane: `submit` starts a job, one per recipe digest; whoever asks the same question attaches to
-it.
+it. `measure` starts one that times a network, and is alone in the lane while it does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from cachetools import LRUCache
@@ -25,6 +26,7 @@ from ..pipeline import Progress, compare, nnz_file, run
 from ..recipe import Recipe
 from ..result import Change, Epoch, Preview, Result
 from ..settings import Settings, settings
+from ..speed import measure
 from ..store import Store
 from .supervisor import Supervisor
 
@@ -35,14 +37,17 @@ LOOKING = 3.0  # seconds since the last look at a job within which somebody stil
 
 @dataclass
 class Job:
-    """A run in the batch lane, as this process sees it.
+    """A run in the batch lane, or a measurement of speed, as this process sees it.
 
-    state: queued, running, done, cancelled or failed; split, keep: as of `pipeline.run`.
+    state: queued, running, done, cancelled or failed; split, keep: as of `pipeline.run`; alone: it
+    measures; given: it is no longer held back here.
     """
 
     recipe: Recipe
     split: str = "test"
     keep: bool = True
+    alone: bool = False
+    given: bool = False
     state: str = "queued"
     error: str = ""
     progress: Progress | None = None
@@ -55,6 +60,22 @@ class Job:
     @property
     def digest(self) -> str:
         return self.recipe.digest
+
+    @property
+    def key(self) -> str:
+        """Of a run its digest, so that everybody who asks for it attaches to it."""
+        return speed_key(self.digest) if self.alone else self.digest
+
+    @property
+    def label(self) -> str:
+        return f"speed of {self.recipe.label}" if self.alone else self.recipe.label
+
+    @property
+    def work(self) -> Callable[..., object]:
+        """What is done, given the store, `listen` and `stopped`."""
+        if self.alone:
+            return partial(measure, self.recipe)
+        return partial(run, self.recipe, split=self.split, keep=self.keep)
 
     @property
     def live(self) -> bool:
@@ -71,6 +92,11 @@ class Job:
                 self.history.append(epoch)
         elif self.live:
             self.state, self.error = kind, event.get("error", "")
+
+
+def speed_key(digest: str) -> str:
+    """Of the job that measures a recipe's speed."""
+    return f"{digest}-speed"
 
 
 def progress_event(p: Progress) -> dict[str, Any]:
@@ -195,11 +221,12 @@ class Engine(ABC):
                 self._results.pop(key, None)
 
     def _ended(self, job: Job) -> None:
-        """A job has ended: what it stored may be new."""
+        """A job has ended: what it stored may be new, and others may start."""
         with self._changed:
             for split in ("validation", "test"):
                 self._absent.pop(f"{job.digest}/{split}", None)
             self._changed.notify_all()
+        self._start_due()
 
     # batch lane
 
@@ -217,9 +244,18 @@ class Engine(ABC):
         split, keep: as of `pipeline.run`; counted: False for those of a sweep or a search, which
         keeps few at once by itself. Raises JobError when too many are waiting.
         """
+        return self._enter(Job(recipe, split, keep), owner, counted)
+
+    def measure(self, recipe: Recipe, owner: str) -> Job:
+        """Measure the speed of a recipe's network, whose training must be stored, or attach to the
+        one who does. It waits for the jobs before it, and those behind it wait for it.
+        """
+        return self._enter(Job(recipe, alone=True), owner)
+
+    def _enter(self, job: Job, owner: str, counted: bool = True) -> Job:
         with self._changed:
-            job = self.jobs.get(recipe.digest)
-            if job is None or not job.live:
+            there = self.jobs.get(job.key)
+            if there is None or not there.live:
                 waiting = [j for j in self.jobs.values() if j.live] if counted else []
                 if sum(owner in j.seen for j in waiting) >= self.limits.queue_per_person:
                     raise JobError(
@@ -231,19 +267,32 @@ class Engine(ABC):
                         f"the queue is full: {self.limits.queue_total} jobs of all people together;"
                         " try again later"
                     )
-                job = self.jobs[recipe.digest] = Job(recipe, split, keep)
+                self.jobs.pop(job.key, None)  # it comes last, though it was there before
+                there = self.jobs[job.key] = job
                 self._forget_old_jobs()
-                start = True
-            else:
-                start = False
-            job.seen[owner] = time.time()
-        if start:
-            self._start(job)
-        return job
+            there.seen[owner] = time.time()
+        self._start_due()
+        return there
 
-    def look(self, digest: str, owner: str) -> Job | None:
-        """The job of this digest; notes that its owner is there."""
-        job = self.jobs.get(digest)
+    def _start_due(self) -> None:
+        """Start what need not wait any more: a job that measures waits for all before it, and all
+        behind it wait for that.
+        """
+        due: list[Job] = []
+        with self._changed:
+            live = [job for job in self.jobs.values() if job.live] if self.ready else []
+            for i, job in enumerate(live):
+                if not job.given and (i == 0 or not job.alone):
+                    job.given = True
+                    due.append(job)
+                if job.alone:
+                    break
+        for job in due:
+            self._start(job)
+
+    def look(self, key: str, owner: str) -> Job | None:
+        """The job of this key; notes that its owner is there."""
+        job = self.jobs.get(key)
         if job is not None and job.live:
             job.seen[owner] = time.time()
         return job
@@ -257,24 +306,25 @@ class Engine(ABC):
         """How many jobs are before this one in the queue."""
         return sum(j.live and j.created < job.created for j in list(self.jobs.values()))
 
-    def cancel(self, digest: str, owner: str) -> bool:
+    def cancel(self, key: str, owner: str) -> bool:
         """Stop a job and keep nothing of it.
 
         False: others look at it too, so it goes on without this person.
         """
-        job = self.jobs.get(digest)
+        job = self.jobs.get(key)
         if job is None or not job.live:
             return True
         job.seen.pop(owner, None)
         if any(time.time() - t < LOOKING for t in job.seen.values()):
             return False
         self._stop(job)
+        self._start_due()
         return True
 
     def _forget_old_jobs(self) -> None:
-        ended = [d for d, job in self.jobs.items() if not job.live]
-        for digest in ended[:-200]:
-            del self.jobs[digest]
+        ended = [key for key, job in self.jobs.items() if not job.live]
+        for key in ended[:-200]:
+            del self.jobs[key]
 
     # what an engine adds
 
@@ -350,14 +400,7 @@ class InlineEngine(Engine):
             return job.state == "cancelled"
 
         try:
-            run(
-                job.recipe,
-                self.store,
-                split=job.split,
-                keep=job.keep,
-                listen=lambda p: job.put(progress_event(p)),
-                stopped=stopped,
-            )
+            job.work(self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped)
             job.put({"kind": "done"})
         except Cancelled:
             job.put({"kind": "cancelled"})

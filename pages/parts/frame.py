@@ -5,6 +5,7 @@ what is not offered.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
@@ -151,9 +152,9 @@ def _jobs() -> None:
     if jobs:
         st.caption("Running")
     for job in jobs:
-        engine.look(job.digest, owner)
+        engine.look(job.key, owner)
         with st.container(
-            border=True, horizontal=True, vertical_alignment="center", key=f"job-{job.digest}"
+            border=True, horizontal=True, vertical_alignment="center", key=f"job-{job.key}"
         ):
             done = job.progress.done if job.progress else 0.0
             st.progress(min(1.0, done), text=f":small[{progress_text(job)}]")
@@ -161,20 +162,20 @@ def _jobs() -> None:
                 "",
                 icon=":material/close:",
                 type="tertiary",
-                key=f"cancel-{job.digest}",
+                key=f"cancel-{job.key}",
                 help="Cancel this job",
                 on_click=_cancel,
-                args=(job.digest,),
+                args=(job.key,),
             )
     shown = st.session_state.get("jobs_shown", [])
-    now = [job.digest for job in jobs]
+    now = [job.key for job in jobs]
     st.session_state["jobs_shown"] = now
     if shown and now != shown:
         st.rerun(scope="app")
 
 
-def _cancel(digest: str) -> None:
-    if not cached.engine().cancel(digest, cached.owner()):
+def _cancel(key: str) -> None:
+    if not cached.engine().cancel(key, cached.owner()):
         st.toast("Others wait for this job as well: it goes on without you.")
 
 
@@ -183,15 +184,16 @@ def progress_text(job: Job) -> str:
     if job.progress is None:
         before = cached.engine().place(job)
         if not cached.engine().ready:
-            return f"**{job.recipe.label}**: the workers are starting"
+            return f"**{job.label}**: the workers are starting"
         return (
-            f"**{job.recipe.label}**: waiting, {before} before it"
+            f"**{job.label}**: waiting, {before} before it"
             if before
-            else f"**{job.recipe.label}**: starting"
+            else f"**{job.label}**: starting"
         )
     p, last = job.progress, job.history[-1:]
     accuracy = f", {units.percent(last[0].accuracy)}, {units.size(last[0].bytes)}" if last else ""
-    return f"**{p.label}**{accuracy}, loss {p.loss:.3f}, {units.duration(p.seconds_left)} left"
+    loss = "" if math.isnan(p.loss) else f", loss {p.loss:.3f}"
+    return f"**{p.label}**{accuracy}{loss}, {units.duration(p.seconds_left)} left"
 
 
 def chart(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
