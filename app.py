@@ -17,6 +17,7 @@ if (
             st.Page("pages/search.py", title="Search", url_path="search"),
             st.Page("pages/tradeoff.py", title="Trade-off", url_path="tradeoff"),
             st.Page("pages/compare.py", title="Compare", url_path="compare"),
+            st.Page("pages/tryit.py", title="Try it", url_path="tryit"),
             st.Page("pages/learn.py", title="Learn", url_path="learn"),
             st.Page("pages/export.py", title="Export", url_path="export"),
         ],

@@ -19,6 +19,7 @@ from compression.goals import Goal, Tried
 from compression.grid import Sweep
 from compression.jobs import Engine, make_engine
 from compression.layers import LayerView
+from compression.looking import images_of
 from compression.opened import Opened, open_file
 from compression.pace import Expected, Pace
 from compression.recipe import Recipe
@@ -179,3 +180,9 @@ def _fact(
     name: str, digest: str, more: tuple[Any, ...], _function: Callable[..., Any], _recipe: Recipe
 ) -> Any:
     return engine().call(_function, _recipe, *more)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def split_size(dataset: str, split: str) -> int:
+    """How many images a split has."""
+    return engine().call(images_of, dataset, split)
