@@ -1,7 +1,7 @@
 """The goal solver against a grid and random search, in equal time, in one run.
 
 `python -m benchmarks.goals [--json] [--model lenet5] [--dataset mnist] [--points 0.5]
-[--seconds 600] [--epochs 2] [--seeds 0 1 2]`: the smallest file that loses at most so many points
+[--seconds 600] [--epochs 2] [--seeds 0 1 2] [--methods ours grid random]`: the smallest file that loses at most so many points
 on the validation images. All three choose from the same recipes (`compression.search.Space`), find
 what they trained before in a store of their own, and stop after the same seconds of processor time;
 only the choice differs.
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, help="of processor time, each")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     asked = parser.parse_args()
     rows = []
     with threadpool_limits(1, "blas"):
@@ -117,7 +118,7 @@ def main() -> None:
                 epochs=asked.epochs,
                 seed=seed,
             )
-            for method in METHODS:
+            for method in asked.methods:
                 rows.append(measure(method, goal))
                 print(table(rows[-1:]), file=sys.stderr, flush=True)
     print(json.dumps({"goals": [asdict(r) for r in rows]}) if asked.json else table(rows))
