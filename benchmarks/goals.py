@@ -1,10 +1,10 @@
 """The goal solver against a grid and random search, in equal time, in one run.
 
 `python -m benchmarks.goals [--json] [--model lenet5] [--dataset mnist] [--points 0.5]
-[--seconds 600] [--epochs 2] [--seeds 0 1 2] [--methods ours grid random]`: the smallest file that loses at most so many points
-on the validation images. All three choose from the same recipes (`compression.search.Space`), find
-what they trained before in a store of their own, and stop after the same seconds of processor time;
-only the choice differs.
+[--seconds 600] [--epochs 2] [--seeds 0 1 2] [--methods ours grid random]`: the smallest file that
+loses at most so many points on the validation images. All three choose from the same recipes
+(`compression.search.Space`), find what they trained before in a store of their own, and stop after
+the same seconds of processor time; only the choice differs.
 """
 
 from __future__ import annotations
