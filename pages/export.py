@@ -4,15 +4,22 @@ offered, the code that uses them, and files that come back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from compression import phrases, units
 from compression.jobs import Ask
 from compression.networks import refusals
 from compression.pipeline import missing_training
+from compression.recipe import Recipe
 from compression.result import Result
-from pages.parts import cached, controls, frame, steps, taking
+from pages.parts import cached, controls, frame, reporting, steps, taking
 
+VIEWS: dict[str, Callable[[Recipe, str], None]] = {
+    "Files": taking.files,
+    reporting.VIEW: reporting.report,
+}
 WAIT = 0.33  # seconds that the page waits for the result before it draws without it
 
 taking.arrive()
@@ -75,7 +82,7 @@ with left:
         st.markdown(f"{steps.plain(steps.readable(next(filter(None, reasons))))}.")
         taking.open_in_recipes(recipe)
     elif isinstance(result, Result) and engine.ready:
-        taking.files(recipe, split)
+        VIEWS[frame.choice("Show", list(VIEWS), "export_view", collapsed=True)](recipe, split)
 
 with how:
     use = frame.choice("How to use it", taking.USES, "use", collapsed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unicodedata import category
 
 from .. import phrases, units
 from ..classes import class_words
@@ -11,6 +12,7 @@ from ..result import Accuracy, Result
 from .values import Report, classes
 
 LONGEST = {"title": 120, "summary": 2_000, "note": 4_000}  # characters
+UNSEEN = ("Cc", "Cs")  # control signs, and halves of signs
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Text:
                 raise InvalidInput(
                     f"a report's {name} has at most {most:,} characters, got {len(text):,}"
                 )
-            lines = name != "title"
-            unseen = [c for c in text if not (c.isprintable() or (lines and c in "\n\t"))]
+            lines = "" if name == "title" else "\n\t"
+            unseen = [c for c in text if category(c) in UNSEEN and c not in lines]
             if unseen:
                 raise InvalidInput(f"a report's {name} must be readable text, got {unseen[0]!r}")
             object.__setattr__(self, name, text)

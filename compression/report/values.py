@@ -92,17 +92,69 @@ class Report:
 
 
 def make(recipe: Recipe, others: Sequence[Recipe], plane_split: str, store: Store) -> Report:
-    """The report of a run beside others of its data set, MOST_OTHERS at most. The training of all
-    must be stored: raises JobError where it is not.
+    """The report of a run beside others of its data set, MOST_OTHERS at most. plane_split: on which
+    all runs are drawn. The training of all must be stored: raises JobError where it is not.
     """
+    companions(recipe, others)
+    _measured(recipe, store, keep=True)
+    known = unlearnt(recipe, SPLIT, store), checked(recipe, store)
+    return put_together(recipe, others, plane_split, *known, store)
+
+
+def companions(recipe: Recipe, others: Sequence[Recipe]) -> list[Recipe]:
+    """The runs that stand beside a recipe's own. Raises InvalidInput where they can't."""
     beside = [r for r in dict.fromkeys(others) if r not in (recipe, recipe.dense)]
     if len(beside) > MOST_OTHERS:
         raise InvalidInput(f"a report has at most {MOST_OTHERS} runs beside its own")
     if any(r.dataset != recipe.dataset for r in beside):
         raise InvalidInput("all runs of a report are of one data set")
-    chosen, dense = _measured(recipe, store, keep=True), _measured(recipe.dense, store)
-    labels = store.labels()
-    rows = [Row("dense", "", "dense", dense), Row("chosen", LETTERS[0], recipe.label, chosen)]
+    return beside
+
+
+def checked(recipe: Recipe, store: Store) -> FileScore:
+    """The file of a recipe, read back and scored again, now and here."""
+    return evaluate_file(nnz_file(recipe, store), recipe.dataset, SPLIT)
+
+
+def put_together(
+    recipe: Recipe,
+    others: Sequence[Recipe],
+    plane_split: str,
+    lost: Unlearnt,
+    check: FileScore,
+    store: Store,
+) -> Report:
+    """As `make`, of what takes longest and was found out before."""
+    rows, untrained = _rows(recipe, companions(recipe, others), store)
+    first, labels = [row.result for row in rows], store.labels()
+    digests = {r.digest for r in first}
+    found = store.runs(recipe.dataset, recipe.model)
+    titles = {name: n.title for name, n in NETWORKS.items()}
+    shown = [r for r in found if r.accuracy(plane_split)]
+    return Report(
+        rows=rows,
+        untrained=untrained,
+        plane=cloud(shown, Axes(), plane_split, titles),
+        plane_split=plane_split,
+        runs=tuple(
+            record(r, labels) for r in (*first, *(r for r in found if r.digest not in digests))
+        ),
+        labels={d: labels[d] for d in digests if d in labels},
+        lost=lost,
+        check=check,
+        speed=stored(store, recipe.digest),
+        machine=this_machine(),
+        versions=versions(),
+        when=time.time(),
+    )
+
+
+def _rows(
+    recipe: Recipe, beside: Sequence[Recipe], store: Store
+) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """The table, and the references that would have to be trained for it."""
+    rows = [Row("dense", "", "dense", _measured(recipe.dense, store))]
+    rows.append(Row("chosen", LETTERS[0], recipe.label, _measured(recipe, store, keep=True)))
     for letter, other in zip(LETTERS[1:], beside, strict=False):
         rows.append(_beside("other", letter, _words(other, recipe), other, recipe, store))
     untrained = []
@@ -112,27 +164,7 @@ def make(recipe: Recipe, others: Sequence[Recipe], plane_split: str, store: Stor
             untrained.append(words)
         elif reference not in beside:
             rows.append(_beside("reference", "", words, reference, recipe, store))
-    first = [row.result for row in rows]
-    digests = {r.digest for r in first}
-    all_runs = store.runs(recipe.dataset, recipe.model)
-    titles = {name: n.title for name, n in NETWORKS.items()}
-    shown = [r for r in all_runs if r.accuracy(plane_split)]
-    return Report(
-        tuple(rows),
-        tuple(untrained),
-        cloud(shown, Axes(), plane_split, titles),
-        plane_split,
-        tuple(
-            record(r, labels) for r in (*first, *(r for r in all_runs if r.digest not in digests))
-        ),
-        {d: labels[d] for d in digests if d in labels},
-        unlearnt(recipe, SPLIT, store),
-        evaluate_file(nnz_file(recipe, store), recipe.dataset, SPLIT),
-        stored(store, recipe.digest),
-        this_machine(),
-        versions(),
-        time.time(),
-    )
+    return tuple(rows), tuple(untrained)
 
 
 def wanted(recipe: Recipe, others: Sequence[Recipe], store: Store) -> list[Recipe]:

@@ -22,7 +22,10 @@ from compression.layers import LayerView
 from compression.looking import images_of
 from compression.opened import Opened, open_file
 from compression.pace import Expected, Pace
+from compression.pipeline import FileScore
 from compression.recipe import Recipe
+from compression.report import Report, put_together
+from compression.report import checked as _checked
 from compression.result import Change, Result
 from compression.robustness import verdicts_under
 from compression.search import found_for
@@ -141,6 +144,22 @@ def images(dataset: str, split: str, places: tuple[int, ...]) -> list[np.ndarray
 def exported(digest: str, kind: str, split: str, _recipe: Recipe) -> Export:
     """A file of a recipe's network, checked. digest: of the recipe. Do not change it."""
     return engine().call(export, kind, _recipe, split)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def checked(digest: str, _recipe: Recipe) -> FileScore:
+    """A recipe's file, made again or read, and scored on the test images. digest: of the recipe."""
+    return engine().call(_checked, _recipe)
+
+
+@st.cache_resource(max_entries=32, ttl=5, show_spinner=False)  # runs and their names may change
+def report(digest: str, others: tuple[str, ...], split: str, _runs: Sequence[Recipe]) -> Report:
+    """The report of the first run beside the others, all named by their digests. split: that the
+    plane of all runs is drawn on. Do not change it.
+    """
+    first, *beside = _runs
+    known = unlearnt(digest, "test", first), checked(digest, first)
+    return engine().call(put_together, first, beside, split, *known)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
