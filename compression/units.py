@@ -71,3 +71,8 @@ def short_time(seconds: float) -> str:
     if seconds < 0.9995:
         return f"{_three_digits(1000 * seconds)}{NBSP}ms"
     return f"{_three_digits(seconds)}{NBSP}s" if seconds < 99.5 else duration(seconds)
+
+
+def milliseconds(ms: float) -> str:
+    """As it was measured: 0.0556 ms, 25.2 ms, 1.3 s."""
+    return f"{ms:.3g}{NBSP}ms" if ms < 999.5 else f"{ms / 1_000:.3g}{NBSP}s"

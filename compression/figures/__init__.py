@@ -55,6 +55,7 @@ from .sizes import (
     layer_bytes,
     waterfall,
 )
+from .speed import SpeedBar, draw_speed, speed_bar
 from .tags import Tag, spread
 from .training import Track, draw_losses, draw_training
 from .tree import Leaf, Tree, draw_tree, tree_data
@@ -93,6 +94,7 @@ __all__ = [
     "Seed",
     "Shares",
     "SizeBar",
+    "SpeedBar",
     "Spot",
     "StepBar",
     "Tag",
@@ -118,6 +120,7 @@ __all__ = [
     "draw_runs",
     "draw_shares",
     "draw_sizes",
+    "draw_speed",
     "draw_steps",
     "draw_sweep",
     "draw_training",
@@ -135,6 +138,7 @@ __all__ = [
     "points_words",
     "reach_data",
     "reference_lines",
+    "speed_bar",
     "spot",
     "spread",
     "step_bars",

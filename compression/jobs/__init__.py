@@ -6,9 +6,9 @@ from ..live import Ask
 from ..settings import settings
 from ..store import Store
 from .cluster import DaskEngine
-from .engine import Engine, InlineEngine, Job
+from .engine import Engine, InlineEngine, Job, speed_key
 
-__all__ = ["Ask", "DaskEngine", "Engine", "InlineEngine", "Job", "make_engine"]
+__all__ = ["Ask", "DaskEngine", "Engine", "InlineEngine", "Job", "make_engine", "speed_key"]
 
 
 def make_engine(store: Store) -> Engine:

@@ -1,0 +1,115 @@
+"""How many times faster than the dense network in the same engine: a bar for each batch, number of
+threads and kind of numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import plotly.graph_objects as go
+
+from .. import units
+from .look import Drawing, Palette, blank, interval
+
+ROW, GAP, HEAD, FOOT = 24, 12, 34, 26  # pixels: of a row, between groups, above and below all
+LEFT, RIGHT = 176, 156
+LEAST = 2.0  # times that the axis reaches at least
+
+
+class SpeedBar(NamedTuple):
+    """group: batch and threads; name: kind of numbers; times, low, high: faster than dense, median
+    and quartiles of the turns; ms, dense_ms: of one batch; family: whose colour it has.
+    """
+
+    group: str
+    name: str
+    times: float
+    low: float
+    high: float
+    ms: float
+    dense_ms: float
+    family: str
+
+
+class Timed(Protocol):
+    """What a bar needs to know of a timing, as `compression.speed` has them."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def median_ms(self) -> float: ...
+    @property
+    def faster(self) -> float: ...
+    @property
+    def faster_low(self) -> float: ...
+    @property
+    def faster_high(self) -> float: ...
+
+
+def speed_bar(timing: Timed, dense_ms: float, name: str, family: str) -> SpeedBar:
+    t = timing
+    images = "1 image" if t.batch == 1 else f"{t.batch} images"
+    group = f"{images}, {t.threads} thread{'s' if t.threads > 1 else ''}"
+    times = t.faster, t.faster_low, t.faster_high
+    return SpeedBar(group, name, *times, t.median_ms, dense_ms, family)
+
+
+def speed_height(bars: Sequence[SpeedBar]) -> int:
+    return HEAD + FOOT + ROW * len(bars) + GAP * (len({b.group for b in bars}) - 1)
+
+
+def draw_speed(bars: Sequence[SpeedBar], p: Palette, title: str, rest: str) -> go.Figure:
+    """A row each, in the order given; those of one group stand together."""
+    figure = blank(p, speed_height(bars), title, rest, l=LEFT, r=RIGHT, t=HEAD, b=FOOT)
+    places = _places(bars)
+    figure.add_bar(
+        name="times faster",
+        orientation="h",
+        y=places,
+        x=[b.times for b in bars],
+        width=0.6,
+        marker=dict(color=[p.marks[b.family] for b in bars]),
+        error_x=interval([(b.times, b.low, b.high) for b in bars], p.text, 1.2, 3),
+        hovertext=[_hover(b) for b in bars],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    seen = ""
+    for place, b in zip(places, bars, strict=True):
+        words = b.name if b.group == seen else f"{b.group}: {b.name}"
+        _line(figure, place, words, 0, -LEFT + 2, "left", p.text)
+        value = f"<b>{units.times(b.times)}</b>  {units.milliseconds(b.ms)}"
+        _line(figure, place, value, 1, RIGHT - 2, "right", p.words[b.family])
+        seen = b.group
+    top = max([LEAST, *(b.high for b in bars)])
+    figure.add_vline(1, line=dict(color=p.marks["dense"], width=1.4))
+    figure.update_layout(
+        xaxis=dict(range=[0, 1.04 * top], ticksuffix="×", nticks=6),
+        yaxis=dict(range=[places[-1] + 0.6, -0.6], visible=False),
+    )
+    return figure.figure()
+
+
+def _places(bars: Sequence[SpeedBar]) -> list[float]:
+    """Rows, with a gap between groups, in units of a row."""
+    places, at = [], 0.0
+    for before, b in zip([bars[0], *bars], bars, strict=False):
+        at += GAP / ROW if b.group != before.group else 0.0
+        places.append(at)
+        at += 1
+    return places
+
+
+def _hover(b: SpeedBar) -> str:
+    spread = f"{b.low:.2f} to {b.high:.2f}"
+    ms, dense = units.milliseconds(b.ms), units.milliseconds(b.dense_ms)
+    return f"{b.group}, {b.name}: {b.times:.2f} times ({spread})<br>{ms}, dense {dense}"
+
+
+def _line(
+    figure: Drawing, y: float, text: str, x: int, shift: float, side: str, color: str
+) -> None:
+    where = dict(xref="paper", x=x, xshift=shift, xanchor=side, y=y, yanchor="middle")
+    figure.add_annotation(text=text, font=dict(size=13, color=color), showarrow=False, **where)
