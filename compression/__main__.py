@@ -206,14 +206,14 @@ def _report(args: argparse.Namespace) -> None:
     from .address import export_address
     from .pipeline import run
     from .price import Prices
-    from .report import Text, make, summary, to_csv, to_dict, to_html
+    from .report import Text, companions, make, summary, to_csv, to_dict, to_html
     from .store import Store
 
     recipe, store = _recipe(args), Store()
     text = Text(args.title, args.summary, args.note)
     prices = Prices(dict(map(_cost_input, args.cost)), args.currency)
     link = export_address(recipe, args.address)
-    beside = [_named(name, store) for name in args.beside]
+    beside = companions(recipe, [_named(name, store) for name in args.beside])
     for one in (recipe, *beside):
         run(one, store, listen=_show_progress)
     found = make(recipe, beside, "validation", store)
