@@ -14,10 +14,11 @@ from compression.networks import refusals
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
 from compression.result import Result
-from pages.parts import cached, controls, frame, reporting, steps, taking
+from pages.parts import cached, controls, frame, reporting, steps, taking, timing
 
 VIEWS: dict[str, Callable[[Recipe, str], None]] = {
     "Files": taking.files,
+    timing.VIEW: timing.speed,
     reporting.VIEW: reporting.report,
 }
 WAIT = 0.33  # seconds that the page waits for the result before it draws without it
