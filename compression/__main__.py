@@ -33,7 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser(
         "report", help="run a recipe and write what was found as one HTML file"
     )
-    for command in (run, take, report):
+    speed = commands.add_parser(
+        "speed", help="run a recipe and time its network beside the dense one, in ONNX Runtime"
+    )
+    for command in (run, take, report, speed):
         command.add_argument(
             "--model",
             help="network, as `list` names it; its trained baseline is where the steps begin",
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, take, evaluate):
         command.add_argument("--split", choices=["test", "validation"], default="test")
     listing = commands.add_parser("list", help="models, data sets and steps with their knobs")
-    for command in (run, take, report, evaluate, sweep, search, listing):
+    for command in (run, take, report, speed, evaluate, sweep, search, listing):
         command.add_argument("--json", action="store_true", help="print one JSON object")
     again = commands.add_parser(
         "baselines", help="train the shipped networks again, from their recipes, into assets/zoo"
@@ -136,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "run": _run,
             "export": _export,
             "report": _report,
+            "speed": _speed,
             "evaluate": _evaluate,
             "sweep": _sweep,
             "search": _search,
@@ -222,6 +226,28 @@ def _report(args: argparse.Namespace) -> None:
         _write(args.csv, to_csv(found.runs).encode())
     values = to_dict(found, text, prices, link) if args.json else {}
     _print(args, values, f"{args.out}: {summary(found)}")
+
+
+def _speed(args: argparse.Namespace) -> None:
+    from .pipeline import run
+    from .speed import ENGINES, KINDS, measure
+    from .store import Store
+
+    recipe, store = _recipe(args), Store()
+    run(recipe, store, split="validation", listen=_show_progress)
+    found = measure(recipe, store, listen=_show_done)
+    lines = [
+        f"{recipe.label}: times faster than dense in the same engine, median and quartiles of"
+        f" {found.machine.cores} x {found.machine.processor}"
+    ]
+    for t in sorted(found.timings, key=lambda t: t.engine):  # torch apart
+        lines.append(
+            f"{ENGINES[t.engine]:>12}, {KINDS[t.kind]:>6}, batch {t.batch:>3}, {t.threads} thread"
+            f"{'s' if t.threads > 1 else ''}: {t.faster:.2f} ({t.faster_low:.2f} to"
+            f" {t.faster_high:.2f}); {t.median_ms:.3g} ms, dense {found.beside(t).median_ms:.3g} ms"
+        )
+    lines.append(f"other programs kept up to {found.others:.1f} cores busy meanwhile")
+    _print(args, found.to_dict(), "\n".join(lines))
 
 
 def _named(name: str, store: Any) -> Any:
@@ -520,6 +546,11 @@ def _show_progress(progress: Any) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def _show_done(progress: Any) -> None:
+    words = f"{progress.label}: {100 * progress.done:.0f} % done"
+    print(words, file=sys.stderr, flush=True)
 
 
 def _print(args: argparse.Namespace, values: dict[str, Any], text: str) -> None:

@@ -1,18 +1,22 @@
 """Speed beside the dense network: what is measured, what is stored, and who waits for whom."""
 
 import dataclasses
+import json
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 import torch
 
 from compression import speed
+from compression.__main__ import main
 from compression.baselines import baseline
 from compression.errors import Cancelled
 from compression.jobs import InlineEngine, Job
 from compression.machine import this_machine
 from compression.recipe import Recipe, parse_steps
 from compression.speed import Pace, Speed, measure, put, stored
+from compression.store import Store
 from compression.timing import Others, Turns, block, spread, take_turns
 
 DENSE = baseline("lenet_300_100", "digits")
@@ -175,10 +179,21 @@ def test_a_measurement_that_is_cancelled_while_it_waits_lets_others_start(held):
 
 
 def test_an_engine_measures_and_the_store_has_it(store, monkeypatch):
-    monkeypatch.setattr("compression.jobs.engine.measure", lambda *a, **k: measure(
-        *a, **k, pace=QUICK))  # fmt: skip
+    monkeypatch.setattr("compression.jobs.engine.measure", partial(measure, pace=QUICK))
     engine = InlineEngine(store)
     job = engine.measure(recipe(), "anna")
     assert job.state == "done" and job.progress and job.progress.done > 0
     assert stored(store, recipe().digest) is not None
     assert engine.measure(recipe(), "anna") is not job, "asked again, it is measured again"
+
+
+def test_the_command_line_measures_and_prints_what_is_stored(monkeypatch, capsys):
+    monkeypatch.setattr("compression.speed.measure", partial(measure, pace=QUICK))
+    words = ["speed", "--model", "lenet_300_100", "--dataset", "digits"]
+    words += ["--step", "channel_pruning:ratio=0.5"]
+    assert main([*words, "--json"]) == 0
+    printed = Speed.from_dict(json.loads(capsys.readouterr().out))
+    assert printed == stored(Store(), recipe().digest)
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out.count("torch, eager") == 2 * len(THREADS) and "cores busy meanwhile" in out
