@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from .errors import CompressionError, JobError
 from .goals import Goal
 from .grid import Sweep
-from .store import Store
+from .store import Store, create_tables
 
 MOST_RUNNING = 8  # of all people together
 BEAT = 2.0  # seconds between two signs that a server works on one
@@ -70,7 +70,7 @@ class Campaigns:
     @property
     def _engine(self) -> sa.Engine:
         if not self._there:
-            _tables.create_all(self._store.engine)
+            create_tables(_tables, self._store.engine)
             self._there = True
         return self._store.engine
 

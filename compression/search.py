@@ -17,8 +17,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy.exc import DBAPIError
 
 from .baselines import TRAINING, baseline
 from .channels import ChannelPruning
@@ -357,7 +359,13 @@ def _storage(database: str) -> optuna.storages.RDBStorage:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SQLAlchemy's, about what Optuna asks it
-        return optuna.storages.RDBStorage(database)
+        ping = {} if database.startswith("sqlite") else {"pool_pre_ping": True}
+        opened = partial(optuna.storages.RDBStorage, database, engine_kwargs=ping)
+        try:
+            return opened()
+        except (DBAPIError, optuna.exceptions.StorageInternalError):
+            time.sleep(1.0)  # another process makes the tables in this moment
+            return opened()
 
 
 def solve(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,7 +29,7 @@ from .models import Chain
 from .onnx_export import onnx_model, onnx_session
 from .pipeline import Listen, Progress, rebuilt
 from .recipe import Recipe
-from .store import Store
+from .store import Store, create_tables
 from .timing import Run, Turns, take_turns
 
 ENGINES = {"onnxruntime": "ONNX Runtime", "torch": "torch, eager"}
@@ -134,6 +134,7 @@ def measure(
     listen: Listen = lambda progress: None,
     stopped: Callable[[], bool] = lambda: False,
     pace: Pace = Pace(),
+    engines: Collection[str] = tuple(ENGINES),
 ) -> Speed:
     """The speed of a recipe's network, whose training must be stored; measured now, and kept.
 
@@ -146,7 +147,7 @@ def measure(
     models = {name: rebuilt(one, store) for name, one in networks.items()}
     mine: list[Timing] = []
     dense: list[Timing] = []
-    cells = [(b, t, e) for b in BATCHES for t in sorted({1, this_machine().cores}) for e in ENGINES]
+    cells = [(b, t, e) for b in BATCHES for t in sorted({1, this_machine().cores}) for e in engines]
     begun = time.monotonic()
     for i, (batch, threads, engine) in enumerate(cells):
         spent = time.monotonic() - begun
@@ -245,7 +246,7 @@ RUNS = {"onnxruntime": _in_onnxruntime, "torch": _in_torch}
 
 def put(store: Store, speed: Speed) -> None:
     """Keep it, in place of what was measured of the same recipe on the same machine before."""
-    _tables.create_all(store.engine)
+    create_tables(_tables, store.engine)
     machine = f"{speed.machine.cores} x {speed.machine.processor}"
     key = dict(digest=speed.digest, machine=machine[:120])
     values = dict(content=json.dumps(speed.to_dict()), measured=speed.when)
@@ -263,7 +264,7 @@ def put(store: Store, speed: Speed) -> None:
 
 def stored(store: Store, digest: str) -> Speed | None:
     """The newest of a recipe, whatever machine it was measured on; None where there is none."""
-    _tables.create_all(store.engine)
+    create_tables(_tables, store.engine)
     mine = _speeds.c.digest == digest
     query = sa.select(_speeds.c.content).where(mine).order_by(_speeds.c.measured.desc())
     with store.engine.connect() as c:

@@ -20,12 +20,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from .errors import CompressionError, InvalidInput, StoreError
 from .labels import NOTHING, Label
@@ -35,6 +35,7 @@ from .settings import ROOT, settings
 log = logging.getLogger(__name__)
 ZOO = ROOT / "assets" / "zoo"
 SHELF_SECONDS = 0.3
+LATE = 10.0  # seconds: clocks of machines that share a store differ by less
 _tables = sa.MetaData()
 _runs = sa.Table(
     "runs",
@@ -124,6 +125,17 @@ def write_zoo(
     (folder / f"{name}.json").write_text(json.dumps(entry, sort_keys=True) + "\n")
 
 
+class Stamp(NamedTuple):
+    """Of all stored runs. last: when one was changed last, seconds since 1970; total: the sum of
+    all these times, which shows a change by a machine whose clock is behind.
+    """
+
+    runs: int
+    last: float
+    total: float
+    deleted: int
+
+
 class Store:
     """Runs by digest.
 
@@ -150,6 +162,19 @@ class Store:
         if self._engine is None:
             self._engine = _open(self.database)
         return self._engine
+
+    @property
+    def home(self) -> str:
+        """Where everything is kept, without user and password: equal for all who share it."""
+        url = sa.engine.make_url(self.database).set(username=None, password=None)
+        return f"{url.render_as_string()} and {self.address}"
+
+    @property
+    def late(self) -> float:
+        """Seconds by which a run may seem to have changed before one that was seen already: with
+        SQLite there is one clock, and one writer at a time.
+        """
+        return 0.0 if self.engine.dialect.name == "sqlite" else LATE
 
     # runs -----------------------------------------------------------------------------------------
     # -------------
@@ -187,10 +212,10 @@ class Store:
             model=recipe.model, dataset=recipe.dataset, result=json.dumps(result.to_dict())
         )
         with self.engine.begin() as c:
-            old = c.execute(
-                sa.select(_runs.c.result, _runs.c.kept).where(_runs.c.digest == digest)
-            ).first()
-            before = _readable(old.result) if old else None
+            _insert(c, _runs, {"digest": digest}, {})
+            mine = sa.select(_runs.c.result, _runs.c.kept).where(_runs.c.digest == digest)
+            old = c.execute(mine.with_for_update()).first()  # who else puts it waits for us
+            before = _readable(old.result) if old and old.result else None
             if before and before.test and result.test is None:
                 row.pop("result")
             row["changed"] = time.time()
@@ -231,13 +256,14 @@ class Store:
         ]
         return own + shipped
 
-    def stamp(self) -> tuple[int, float, int]:
+    def stamp(self) -> Stamp:
         """Changes whenever a run is added, changed or deleted: for caches of `runs`."""
         gone = sa.select(sa.func.count()).select_from(_deleted).scalar_subquery()
-        query = sa.select(sa.func.count(), sa.func.max(_runs.c.changed), gone).select_from(_runs)
+        when = _runs.c.changed
+        query = sa.select(sa.func.count(), sa.func.max(when), sa.func.sum(when), gone)
         with self.engine.connect() as c:
-            n, last, deleted = c.execute(query).one()
-        return int(n), float(last or 0), int(deleted)
+            n, last, total, deleted = c.execute(query.select_from(_runs)).one()
+        return Stamp(int(n), float(last or 0), float(total or 0), int(deleted))
 
     def delete(self, digest: str) -> None:
         """Remove a run: its figures, its answers, its file, its label, and its checkpoint unless
@@ -355,17 +381,19 @@ class Store:
             log.warning("%s is deleted, but its file can't be removed: %s", name, e)
 
     def _write(self, name: str, data: bytes) -> None:
-        """The file first, under another name and then moved; its row only when it is whole."""
+        """The file under another name, then moved, and noted when it is whole; who writes the same
+        one waits meanwhile, so that a row never names the checksum of another's bytes.
+        """
         fs, path = self._path(name)
         part = f"{path}.{uuid.uuid4().hex}.part"
         try:
             fs.makedirs(os.path.dirname(path), exist_ok=True)
             fs.pipe_file(part, data)
-            fs.mv(part, path)
+            with self.engine.begin() as c:
+                _upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
+                fs.mv(part, path)
         except OSError as e:
             raise StoreError(f"{name} can't be written: {e}") from None
-        with self.engine.begin() as c:
-            _upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
 
 
 class Shelf:
@@ -374,7 +402,7 @@ class Shelf:
     def __init__(self, store: Store, dataset: str) -> None:
         self._store, self._dataset = store, dataset
         self._results: dict[str, Result] = {}  # the newest last
-        self._stamp: tuple[int, float, int] = (-1, 0.0, 0)
+        self._stamp = Stamp(-1, 0.0, 0.0, 0)
         self._looked = -math.inf
         self._lock = threading.Lock()
 
@@ -388,7 +416,8 @@ class Shelf:
                 if stamp != self._stamp:
                     for digest in self._store.deleted():
                         self._results.pop(digest, None)
-                    new = self._store.runs(self._dataset, since=self._stamp[1])
+                    since = self._stamp.last - self._store.late
+                    new = self._store.runs(self._dataset, since=since)
                     for result in reversed(new):
                         self._results.pop(result.digest, None)
                         self._results[result.digest] = result
@@ -435,13 +464,28 @@ def _upsert(c: sa.Connection, table: sa.Table, key: dict[str, str], values: dict
     """Insert or update one row, on any database; two writers at once end with one row."""
     where = sa.and_(*(table.c[k] == v for k, v in key.items()))
     change = sa.update(table).where(where).values(**(values or key))
-    if c.execute(change).rowcount:
-        return
+    if not c.execute(change).rowcount and not _insert(c, table, key, values):
+        c.execute(change)
+
+
+def _insert(c: sa.Connection, table: sa.Table, key: dict[str, str], values: dict[str, Any]) -> bool:
+    """Insert a row unless it is there. Returns whether it was not."""
     try:
         with c.begin_nested():
             c.execute(sa.insert(table).values(**key, **values))
     except IntegrityError:
-        c.execute(change)
+        return False
+    return True
+
+
+def create_tables(tables: sa.MetaData, engine: sa.Engine) -> None:
+    """Make those that are not there; several processes may begin at once."""
+    for left in range(len(tables.tables), -1, -1):
+        try:
+            return tables.create_all(engine)
+        except DBAPIError:  # another one has made it in this moment
+            if not left:
+                raise
 
 
 def _open(address: str) -> sa.Engine:
@@ -450,11 +494,14 @@ def _open(address: str) -> sa.Engine:
         sqlite = url.get_backend_name() == "sqlite"
         if sqlite and url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(url, connect_args={"timeout": 30} if sqlite else {})
+        if sqlite:
+            engine = sa.create_engine(url, connect_args={"timeout": 30})
+        else:  # the server may have restarted since we asked it last
+            engine = sa.create_engine(url, pool_pre_ping=True)
         if sqlite:
             sa.event.listen(engine, "connect", _sqlite_pragmas)
             sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
-        _tables.create_all(engine)
+        create_tables(_tables, engine)
         return engine
     except (SQLAlchemyError, OSError, ImportError) as e:
         raise StoreError(f"the store can't be opened: {str(e).splitlines()[0]}") from None

@@ -235,28 +235,53 @@ def test_training_does_not_delay_a_slider(engine):
     until(lambda: not job.live)
 
 
-def test_a_dead_worker_is_a_message_and_the_next_press_runs_again(engine):
-    recipe = tuned(0.87, epochs=100)
-    job = engine.submit(recipe, "anna")
-    until(lambda: job.state == "running" and job.history)
+def kill(engine: DaskEngine, lane: str) -> None:
+    """The processes of this lane, as the system does when memory is short."""
     workers = engine._client.run(os.getpid)
     lanes = engine._client.scheduler_info(n_workers=-1)["workers"]
-    batch = next(pid for address, pid in workers.items() if "batch" in lanes[address]["resources"])
-    os.kill(batch, signal.SIGKILL)
-    until(lambda: not job.live)
-    assert job.state == "failed" and "worker died" in job.error
-    again = engine.submit(tuned(0.87), "anna")
+    for address, pid in workers.items():
+        if lane in lanes[address]["resources"]:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_job_outlives_its_worker_and_each_epoch_is_there_once(engine):
+    recipe = tuned(0.87, epochs=60)
+    job = engine.submit(recipe, "anna")
+    until(lambda: job.state == "running" and job.history)
+    kill(engine, "batch")
+    until(lambda: job.starts == 1, 60)
+    until(lambda: not job.live, 240)
+    assert job.state == "done", job.error
+    assert [e.epoch for e in job.history] == list(range(1, 61))
+    result = engine.store.get(recipe.digest, "test")
+    assert [e for e in result.history if e.step == 2] == job.history
+
+
+def test_a_job_whose_workers_die_is_a_message_and_the_next_press_runs_again(engine):
+    job = engine.submit(tuned(0.88, epochs=100), "anna")
+    for starts in (1, 2):
+        until(lambda: job.state == "running" and job.progress, 120)
+        kill(engine, "batch")
+        until(lambda n=starts: job.starts == n, 60)
+    assert job.state == "failed" and "worker died, and so did the next" in job.error
+    again = engine.submit(tuned(0.88), "anna")
     until(lambda: not again.live, 60)
     assert again.state == "done", again.error
 
 
+def test_a_job_that_was_cancelled_is_not_run_again_when_its_worker_dies(engine):
+    job = engine.submit(tuned(0.89, epochs=100), "anna")
+    until(lambda: job.state == "running")
+    kill(engine, "batch")
+    engine.cancel(job.digest, "anna")
+    until(lambda: not job.live)
+    assert job.state == "cancelled"
+
+
 def test_a_live_worker_that_dies_is_replaced_and_asked_again(engine):
-    workers = engine._client.run(os.getpid)
-    lanes = engine._client.scheduler_info(n_workers=-1)["workers"]
-    live = next(pid for address, pid in workers.items() if "live" in lanes[address]["resources"])
     asks = [Ask(pruned(0.4 + i / 100, "codebook_quantization:levels=61")) for i in range(30)]
     engine.want("anna", asks)
-    os.kill(live, signal.SIGKILL)
+    kill(engine, "live")
 
     def answered() -> bool:
         engine.want("anna", asks)  # as a page does while it waits

@@ -121,7 +121,7 @@ def test_the_stamp_changes_whenever_a_run_does(store):
     for recipe in (PRUNED, NET, PRUNED):
         store.put(made_result(recipe), {}, kept=False)
         stamps.append(store.stamp())
-    assert len(set(stamps)) == 4 and stamps[0] == (0, 0.0, 0)
+    assert len(set(stamps)) == 4 and stamps[0] == (0, 0.0, 0.0, 0)
     assert store.stamp() == stamps[-1]
 
 
@@ -240,7 +240,7 @@ def test_a_file_that_is_not_a_database_is_a_store_error(tmp_path):
 
 def test_folders_on_the_way_to_the_database_are_made(tmp_path):
     store = Store(f"sqlite:///{tmp_path / 'a' / 'b' / 's.sqlite'}", str(tmp_path / "f"))
-    assert store.stamp() == (0, 0.0, 0)
+    assert store.stamp() == (0, 0.0, 0.0, 0)
 
 
 def test_making_a_store_opens_nothing(tmp_path):

@@ -1,11 +1,10 @@
 """The engine on dask.distributed: workers outside the web process, in two lanes. Only this module
-knows dask.
+and `workers` know dask.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import uuid
@@ -17,20 +16,19 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from cachetools import TTLCache
 
-from ..errors import Cancelled, CompressionError, JobError
-from ..live import Ask, Goal, Live
-from ..pipeline import Progress
+from ..errors import JobError
+from ..live import Ask, Goal
 from ..result import Preview, Result
 from ..settings import Settings
 from ..store import Store
-from .engine import REMEMBERED, Engine, Job, progress_event
+from .engine import REMEMBERED, Engine, Job
+from .workers import call_on_worker, local_cluster, look_on_worker, warm_plugin, work_on_worker
 
 if TYPE_CHECKING:
     from distributed import Client, SpecCluster
 
 log = logging.getLogger(__name__)
 PATIENCE = 10.0  # seconds after which somebody who does not ask any more is taken for gone
-EVENT_EVERY = 0.4  # seconds between two progress events of a job
 MOMENT = 0.03  # seconds of work in one call of the live lane: so long a new setting may wait
 # from so many people on a call may be longer, and the next one waits at the worker already
 CROWD = 4
@@ -38,7 +36,12 @@ CROWD_MOMENT = 0.05
 REST = 0.4  # seconds that a hand must rest before its curves are worked on, and anything is stored
 BUNDLE = 24  # asks in one call, at most
 DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again
-WORKER_DIED = "its worker died; nothing finished was lost, press again to run it again"
+STARTS = 2  # of a job whose worker dies; its finished trainings are stored, and not run again
+LOOK_AGAIN = 2.0  # seconds between two looks at who is on a cluster that others start
+WORKER_DIED = (
+    "its worker died, and so did the next one; nothing finished was lost, press again to run it"
+    " again"
+)
 ASKED_AGAIN = "its worker died; it is asked again in a few seconds, by itself"
 GOALS: tuple[Goal, ...] = get_args(Goal)
 # what is done for a person, in this order: (the setting itself or its curves, the goal); all but
@@ -67,7 +70,8 @@ class DaskEngine(Engine):
         self._asked: dict[str, float] = {}  # when each person was here last
         self._moved: dict[str, float] = {}  # when each person's setting changed last
         self._live: list[str | None] = [None]  # addresses of live workers; None: any
-        self._calls: Counter[int] = Counter()  # how many are under way at each of them
+        self._calls: Counter[str | None] = Counter()  # how many are under way at each of them
+        self._pinned: dict[Any, str] = {}  # calls that wait for one worker, and its address
         self._timer: threading.Timer | None = None
         self._under_way: set[str] = set()  # keys of what they work on
         self._deaths: TTLCache[str, str] = TTLCache(REMEMBERED, DEATH_SECONDS)
@@ -79,11 +83,12 @@ class DaskEngine(Engine):
         # now, while nothing is being collected: dask does it in the middle of a collection, and
         # trips
         enable_gc_diagnosis()
-        threading.Thread(target=self._connect, name="engine", daemon=True).start()
+        threading.Thread(target=self._run, name="engine", daemon=True).start()
 
     @property
     def ready(self) -> bool:
-        return self._client is not None
+        client = self._client
+        return client is not None and client.status != "closed"
 
     def storing(self, owner: str) -> bool:
         with self._changed:
@@ -97,6 +102,23 @@ class DaskEngine(Engine):
             return sum(now - t < PATIENCE for t in self._asked.values())
 
     # workers
+
+    def _run(self) -> None:
+        """Connect, and look again and again who is there; where others start the scheduler, it may
+        come later, or come back.
+        """
+        self._connect()
+        while not self._closed:
+            time.sleep(LOOK_AGAIN)
+            try:
+                if self.ready:
+                    self._find_lanes()
+                    self._dispatch()
+                elif self.limits.scheduler:
+                    self._connect()
+            except Exception as e:  # the scheduler may go at any moment; this thread must live
+                if not self._closed:
+                    self._trouble(f"the workers can't be reached: {e}")
 
     def _connect(self) -> None:
         import dask
@@ -119,30 +141,49 @@ class DaskEngine(Engine):
         logging.getLogger("distributed").setLevel(logging.ERROR)
         try:
             if not self.limits.scheduler:
-                self._cluster = _local_cluster(self.limits)
-            client = Client(
-                self.limits.scheduler or self._cluster, set_as_default=False, timeout="10s"
-            )
-            client.register_plugin(_warm_plugin())
+                self._cluster = local_cluster(self.limits)
+            where = self.limits.scheduler or self._cluster
+            client = Client(where, set_as_default=False, timeout="10s")
         except (OSError, TimeoutError, ValueError) as e:
-            self.trouble = f"the workers can't be reached: {e}"
-            log.error(self.trouble)
-            return
+            return self._trouble(f"the workers can't be reached: {e}")
+        try:
+            client.register_plugin(warm_plugin(self.store.home if self.limits.scheduler else ""))
+        except Exception as e:  # whatever a worker raises
+            client.close(timeout=2)
+            return self._trouble(f"a worker refuses to work: {e}")
         with self._changed:
             self._client = client
-            self._find_lanes()
+            for job in self.jobs.values():  # what an earlier client had started is lost
+                job.given = False
+        self._find_lanes()
         if self._closed:
             return self.close()
         self._start_due()
         self._dispatch()
 
+    def _trouble(self, words: str) -> None:
+        if words and words != self.trouble:
+            log.error(words)
+        self.trouble = words
+
     def _find_lanes(self) -> None:
         """Who answers sliders. Several workers each take a part of the asks, always the same."""
-        assert self._client is not None
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        live = sorted(address for address, w in workers.items() if "live" in w["resources"])
-        self._lanes = bool(live)
-        self._live = list(live) if len(live) > 1 else [None]
+        client = self._client
+        if client is None or client.status != "running":
+            return
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        lanes = {address: w["resources"] for address, w in workers.items()}
+        live = sorted(address for address, lane in lanes.items() if "live" in lane)
+        with self._changed:
+            # where none says which lane it belongs to, all do everything
+            self._lanes = not lanes or any(lanes.values())
+            self._live = list(live) if len(live) > 1 else [None]
+            gone = [call for call, address in self._pinned.items() if address not in lanes]
+        for call in gone:  # dask would wait for just this worker for ever
+            call.cancel()
+        missing = [n for n in ("live", "batch") if not any(n in lane for lane in lanes.values())]
+        nobody = f"no worker has the resource {' or '.join(missing)}" if missing else ""
+        self._trouble(nobody if self._lanes else "")
 
     def _lane(self, name: str) -> dict[str, Any]:
         return {"resources": {name: 1}} if self._lanes else {}
@@ -241,15 +282,15 @@ class DaskEngine(Engine):
         for lane, address in enumerate(self._live):
             with self._changed:
                 crowd = len(self._wishes) >= CROWD
-                if self._calls[lane] > crowd:
+                if self._calls[address] > crowd:
                     continue
                 tasks = self._tasks(lane)
                 if not tasks:
                     continue
-                self._calls[lane] += 1
+                self._calls[address] += 1
                 self._under_way |= {ask.key for ask, _ in tasks}
             future = client.submit(
-                _look_on_worker,
+                look_on_worker,
                 tasks,
                 CROWD_MOMENT if crowd else MOMENT,
                 key=f"live-{uuid.uuid4().hex}",
@@ -258,9 +299,11 @@ class DaskEngine(Engine):
                 workers=address,
                 **self._lane("live"),
             )
-            future.add_done_callback(partial(self._arrived, lane, tasks))
+            if address is not None:
+                self._pinned[future] = address
+            future.add_done_callback(partial(self._arrived, address, tasks))
 
-    def _arrived(self, lane: int, tasks: list[tuple[Ask, Goal]], future: Any) -> None:
+    def _arrived(self, address: str | None, tasks: list[tuple[Ask, Goal]], future: Any) -> None:
         from distributed.client import ClosedClientError, FutureCancelledError
 
         found: dict[str, Result | Preview | str] = {}
@@ -268,7 +311,7 @@ class DaskEngine(Engine):
         try:
             if future.status == "finished":
                 found = future.result(timeout=5)
-            elif future.status == "error":
+            else:  # it died, or its worker is gone
                 trouble = ASKED_AGAIN
             future.release()
         except (ClosedClientError, FutureCancelledError):
@@ -280,32 +323,42 @@ class DaskEngine(Engine):
         for key, what in found.items():
             self._remember(key, what)
         with self._changed:
+            self._pinned.pop(future, None)
             if trouble:
                 log.error("the live lane: %s", trouble)
-                self._find_lanes()
                 self._deaths.update({ask.key: trouble for ask, _ in tasks})
             for owner, asks in list(self._wishes.items()):  # who was served goes to the end
                 if any(a.key in found for a in asks):
                     self._wishes.move_to_end(owner)
-            self._calls[lane] -= 1
+            self._calls[address] -= 1
             self._under_way -= {ask.key for ask, _ in tasks}
             self._changed.notify_all()
+        if trouble and self.ready:
+            self._find_lanes()
         self._dispatch()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        client = self._client
-        if client is None:
-            raise JobError("the workers are still starting; try again in a few seconds")
-        future = client.submit(
-            _call_on_worker,
-            function,
-            arguments,
-            key=f"call-{uuid.uuid4().hex}",
-            pure=False,
-            priority=20,
-            **self._lane("live"),
-        )
-        return future.result(timeout=60)
+        from distributed import KilledWorker
+        from distributed.client import ClosedClientError, FutureCancelledError
+
+        for _ in range(STARTS):
+            client = self._client
+            if client is None:
+                raise JobError("the workers are still starting; try again in a few seconds")
+            future = client.submit(
+                call_on_worker,
+                function,
+                arguments,
+                key=f"call-{uuid.uuid4().hex}",
+                pure=False,
+                priority=20,
+                **self._lane("live"),
+            )
+            try:
+                return future.result(timeout=60)
+            except (KilledWorker, ClosedClientError, FutureCancelledError):
+                log.error("the live lane: %s", ASKED_AGAIN)
+        raise JobError("the worker that was asked died, and so did the next one; try again")
 
     # batch lane
 
@@ -313,11 +366,10 @@ class DaskEngine(Engine):
         client = self._client
         if client is None:
             return  # the server stops
-        run_id = f"{job.key}-{uuid.uuid4().hex[:8]}"
-        job.run_id = run_id
-        client.subscribe_topic(run_id, lambda event: self._event(job, event[1]))
-        future = client.submit(
-            _work_on_worker,
+        job.run_id = run_id = f"{job.key}-{uuid.uuid4().hex[:8]}"
+        client.subscribe_topic(run_id, lambda event: self._event(job, run_id, event[1]))
+        job.future = future = client.submit(
+            work_on_worker,
             job.work,
             run_id,
             key=f"batch-{run_id}",
@@ -325,29 +377,45 @@ class DaskEngine(Engine):
             fifo_timeout=0,  # first come, first served; dask would order calls of one moment by key
             **self._lane("batch"),
         )
-        job.future = future
-        future.add_done_callback(lambda f: self._finished(job, f))
+        future.add_done_callback(lambda f: self._finished(job, run_id, f))
 
-    def _event(self, job: Job, event: dict[str, Any]) -> None:
-        job.put(event)
+    def _event(self, job: Job, run_id: str, event: dict[str, Any]) -> None:
+        if run_id == job.run_id:  # not of a start that was given up
+            job.put(event)
         with self._changed:
             self._changed.notify_all()
 
-    def _finished(self, job: Job, future: Any) -> None:
-        if future.status == "error":
-            self._event(job, {"kind": "failed", "error": WORKER_DIED})
-        elif future.status == "cancelled":
-            self._event(job, {"kind": "cancelled"})
+    def _finished(self, job: Job, run_id: str, future: Any) -> None:
         client = self._client
-        if client is not None and future.status == "finished":
-            self._event(job, future.result(timeout=5))  # the events may be late, the answer is not
-            client.unsubscribe_topic(job.run_id)
+        if client is not None and client.status == "running":
+            client.unsubscribe_topic(run_id)
+        if run_id != job.run_id or self._closed:
+            return
+        if future.status == "finished":  # its events may be late, the answer is not
+            self._event(job, run_id, future.result(timeout=5))
+        elif job.live:
+            self._died(job)
         self._ended(job)
+
+    def _died(self, job: Job) -> None:
+        """Its worker is gone, or the scheduler is. It goes on elsewhere, behind the last training
+        that it finished.
+        """
+        job.starts += job.state == "running"  # one that waited for this worker did nothing to it
+        if job.unwanted:
+            job.put({"kind": "cancelled"})
+        elif job.starts >= STARTS:
+            job.put({"kind": "failed", "error": WORKER_DIED})
+        else:
+            log.error("the worker of %s died; it runs again", job.key)
+            job.put({"kind": "queued"})
+            job.given = False
 
     def _stop(self, job: Job) -> None:
         from distributed import Event
 
         client = self._client
+        job.unwanted = True
         if client is None or not job.run_id:
             job.state = "cancelled"
             return
@@ -355,146 +423,3 @@ class DaskEngine(Engine):
             job.put({"kind": "cancelled"})
             job.future.cancel()
         Event(f"stop-{job.run_id}", client=client).set()
-
-
-def _local_cluster(limits: Settings) -> SpecCluster:
-    from distributed import Nanny, Scheduler, SpecCluster
-
-    def worker(lane: str) -> dict[str, Any]:
-        options = {
-            "nthreads": 1,
-            "resources": {lane: 1},
-            "memory_limit": 0,
-            "host": "127.0.0.1",
-            "silence_logs": logging.ERROR,
-        }
-        return {
-            "cls": Nanny,
-            "options": {
-                **options,
-                "dashboard": False,
-                "dashboard_address": "127.0.0.1:0",
-                "death_timeout": 30,
-                "env": {
-                    "MALLOC_ARENA_MAX": "2"
-                },  # threads that score would keep heaps of their own
-            },
-        }
-
-    lanes = {f"live-{i}": worker("live") for i in range(limits.live_workers)}
-    lanes |= {f"batch-{i}": worker("batch") for i in range(limits.batch_workers)}
-    scheduler = {
-        "cls": Scheduler,
-        "options": {
-            "host": "127.0.0.1",
-            "port": 0,
-            "dashboard": False,
-            "dashboard_address": "127.0.0.1:0",
-        },
-    }
-    return SpecCluster(scheduler=scheduler, workers=lanes, silence_logs=logging.ERROR, name="lab")
-
-
-def _warm_plugin() -> Any:
-    from distributed import WorkerPlugin
-
-    class Warm(WorkerPlugin):
-        """Torch and the first optimizer cost seconds: pay them before the first click. Training
-        yields to sliders.
-        """
-
-        name = "warm"
-
-        def setup(self, worker: Any) -> None:
-            lanes = worker.state.available_resources
-            os.nice(9 if "live" in lanes else 19)  # the page first, then sliders, then training
-            threading.Thread(target=_warm, daemon=True).start()
-
-    return Warm()
-
-
-def _warm() -> None:
-    import torch
-
-    from ..data import load
-
-    torch.set_num_threads(1)
-    torch.optim.AdamW(torch.nn.Linear(1, 1).parameters(), lr=0.1)
-    load("mnist")
-
-
-_worker_live: Live | None = None
-_worker_store: Store | None = None
-_worker_lock = threading.Lock()
-
-
-def _store_on_worker() -> Store:
-    global _worker_store
-    with _worker_lock:
-        if _worker_store is None:
-            _worker_store = Store()
-        return _worker_store
-
-
-def _look_on_worker(
-    tasks: list[tuple[Ask, Goal]], moment: float
-) -> dict[str, Result | Preview | str]:
-    """As many of the tasks as fit into a moment, at least the first."""
-    global _worker_live
-    if _worker_live is None:
-        _worker_live = Live(_store_on_worker())
-    until = time.perf_counter() + moment
-    found: dict[str, Result | Preview | str] = {}
-    for ask, goal in tasks:
-        try:
-            found[ask.key] = _worker_live.advance(ask, goal, until)
-        except CompressionError as e:
-            found[ask.key] = str(e)
-        if time.perf_counter() > until:
-            break
-    return found
-
-
-def _call_on_worker(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return function(*arguments, _store_on_worker())
-
-
-def _work_on_worker(work: Callable[..., object], run_id: str) -> dict[str, Any]:
-    """The body of a job. A failure is an event too; its last event is also what it returns."""
-    from distributed import Event, get_worker
-
-    worker, stop = get_worker(), Event(f"stop-{run_id}")
-    emit: Callable[[dict[str, Any]], None] = lambda event: worker.log_event(run_id, event)  # noqa: E731
-    last = {"event": 0.0, "check": 0.0}
-    stopping = False
-
-    def listen(p: Progress) -> None:
-        now = time.monotonic()
-        if p.epoch or now - last["event"] >= EVENT_EVERY:
-            last["event"] = now
-            emit(progress_event(p))
-
-    def stopped() -> bool:
-        nonlocal stopping
-        now = time.monotonic()
-        if not stopping and now - last["check"] >= 0.1:  # asking takes 0.6 ms
-            last["check"] = now
-            try:
-                stopping = stop.is_set()
-            except (AttributeError, OSError):  # the scheduler is gone: so is who waits
-                stopping = True
-        return stopping
-
-    emit({"kind": "running"})
-    try:
-        work(_store_on_worker(), listen=listen, stopped=stopped)
-        end: dict[str, Any] = {"kind": "done"}
-    except Cancelled:
-        end = {"kind": "cancelled"}
-    except CompressionError as e:
-        end = {"kind": "failed", "error": str(e)}
-    except Exception as e:  # whatever it was, the person who waits must learn of it
-        log.exception("job %s", run_id)
-        end = {"kind": "failed", "error": f"{type(e).__name__}: {e}"}
-    emit(end)
-    return end

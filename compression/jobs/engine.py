@@ -40,7 +40,8 @@ class Job:
     """A run in the batch lane, or a measurement of speed, as this process sees it.
 
     state: queued, running, done, cancelled or failed; split, keep: as of `pipeline.run`; alone: it
-    measures; given: it is no longer held back here.
+    measures; given: it is no longer held back here; starts: that ended with the death of its
+    worker; unwanted: it was cancelled.
     """
 
     recipe: Recipe
@@ -48,6 +49,8 @@ class Job:
     keep: bool = True
     alone: bool = False
     given: bool = False
+    starts: int = 0
+    unwanted: bool = False
     state: str = "queued"
     error: str = ""
     progress: Progress | None = None
@@ -88,8 +91,10 @@ class Job:
             self.state = "running" if self.live else self.state
             epoch = Epoch(**event["epoch"]) if event["epoch"] else None
             self.progress = Progress(**{**event["progress"], "epoch": epoch})
-            if epoch:
-                self.history.append(epoch)
+            if epoch:  # what a start that died had seen of them is seen again
+                here = epoch.step, epoch.epoch
+                before = [e for e in self.history if (e.step, e.epoch) < here]
+                self.history = [*before, epoch]
         elif self.live:
             self.state, self.error = kind, event.get("error", "")
 
