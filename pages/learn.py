@@ -13,7 +13,7 @@ from pages.parts.lessons.kit import PARTS, Desk
 from pages.parts.lessons.work import Work
 
 lesson, part, link = steering.arrive()
-network, dataset = frame.begin(link.locked | link.hidden)
+network, dataset = frame.begin(link.locked | link.hidden, steering.FIRST_NETWORK)
 
 page = st.container(gap=10)
 with page:

@@ -43,8 +43,9 @@ def colours() -> Palette:
     return palette(theme())
 
 
-def begin(locked: Collection[str] = ()) -> tuple[str, str]:
-    """Draw the sidebar. locked: `network`, `data`, where a link does not let them be changed.
+def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tuple[str, str]:
+    """Draw the sidebar. locked: `network`, `data`, where a link does not let them be changed;
+    first: the network of whoever has not chosen one.
 
     Returns the chosen network and data set; stops the page where they do not go together, or where
     the data set has to be fetched first.
@@ -56,6 +57,7 @@ def begin(locked: Collection[str] = ()) -> tuple[str, str]:
         network = st.radio(
             "Network",
             list(NETWORKS),
+            list(NETWORKS).index(first),
             format_func=lambda n: NETWORKS[n].title,
             key="network",
             **BOUND,

@@ -136,7 +136,7 @@ def real(desk: Desk) -> None:
     desk.tell(
         "Quantized training sees the rounded weights in each step, and moves the floats behind"
         " them: the gradient passes the rounding as if it were not there. The second bar shows"
-        " what one epoch of it wins back."
+        " what one epoch of it makes of them."
     )
     desk.train("Train 1 epoch with rounding")
 

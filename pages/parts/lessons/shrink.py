@@ -138,7 +138,7 @@ def _difference(desk: Desk, alone: str, taught: str) -> str:
     if change is None:
         return ""
     if change.within_noise:
-        return "Trained, both are back, and **the teacher makes no measurable difference** here."
+        return "Trained, **the teacher makes no measurable difference** here."
     word = "more" if change.difference > 0 else "fewer"
     return (
         f"Trained with its teacher, the student has **{abs(100 * change.difference):.1f} points"

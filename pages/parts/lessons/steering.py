@@ -20,8 +20,6 @@ def arrive() -> tuple[lessons.Lesson, str, links.Link]:
             state[key] = given
         if state.get(key) not in known:
             state.pop(key, None)
-    if "network" not in state and "network" not in st.query_params:
-        state["network"] = FIRST_NETWORK
     word, part = state.get("lesson", next(iter(lessons.BY_WORD))), state.get("part", SMALL)
     return lessons.BY_WORD[word], part, links.taken(word, part)
 
