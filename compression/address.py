@@ -18,6 +18,9 @@ from .networks import NETWORKS
 from .recipe import BETWEEN, Recipe, one_of, parse_steps, steps_text
 
 LONGEST = 8_000  # characters
+# of the address of Export: a recipe's text, or a stored run's digest. No control of another page
+# is called so: on a change of page those take their values out of the address.
+TAKEN = "taken"
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -58,7 +61,7 @@ def query(recipe: Recipe) -> dict[str, str]:
     return {
         "network": NETWORKS[recipe.model].title,
         "data": DATASETS[recipe.dataset].title,
-        "run": recipe_text(recipe),
+        TAKEN: recipe_text(recipe),
     }
 
 

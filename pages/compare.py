@@ -12,7 +12,7 @@ from compression import phrases
 from compression.baselines import baseline
 from compression.figures import Tag
 from compression.pipeline import missing_training
-from pages.parts import cached, comparing, contrasts, frame, scene, training
+from pages.parts import cached, comparing, contrasts, frame, reporting, scene, training
 from pages.parts.steps import plain
 
 VIEWS: dict[str, Callable[[scene.Scene], None]] = {
@@ -72,6 +72,7 @@ with bar:
     if len(runs) > 1 and view in OF_ONE_RUN:
         focus = frame.choice("Run", letters, "run", collapsed=True)
     split = frame.split_choice(collapsed=True)
+    reporting.way(runs[letters.index(focus)].recipe, [base, *made.recipes])
 
 dense = Tag("", base.family, comparing.name(base, ""))
 now = scene.Scene(

@@ -659,7 +659,7 @@ def test_the_why_panel_names_a_planted_failure_and_its_remedy_mends_it(page, ser
 
 
 def test_files_are_checked_taken_away_and_opened_again(page, server, tmp_path):
-    goto(page, f"{server.url}/export?data=Digits+8×8&run=net~magnitude_pruning:sparsity=0.5")
+    goto(page, f"{server.url}/export?data=Digits+8×8&taken=net~magnitude_pruning:sparsity=0.5")
     title = page.get_by_role("heading", level=1)
     expect(title).to_contain_text("Net on Digits 8×8 to take away", timeout=60_000)
     onnx = page.locator(".st-key-file-onnx")

@@ -114,14 +114,14 @@ def test_a_run_is_named_by_its_digest_or_as_compare_does(open_page, by):
     r = recipe("codebook_quantization:levels=5", "net")
     at = open_page()
     run(r, cached.engine().store)
-    at = open_page(run=r.digest if by == "digest" else recipe_text(r))
+    at = open_page(taken=r.digest if by == "digest" else recipe_text(r))
     assert f"recipe `{r.digest}`" in words(at) and "Net on Digits" in at.title[0].value
     at.sidebar.radio(key="network").set_value("lenet_300_100").run()
     assert "LeNet-300-100" in at.title[0].value, "another network ends the link's run"
 
 
 def test_a_link_to_a_run_that_is_not_here_says_so(open_page):
-    at = open_page(run="0123456789abcdef")
+    at = open_page(taken="0123456789abcdef")
     assert "there is no run 0123456789abcdef here" in words(at) and not at.exception
 
 

@@ -1,6 +1,7 @@
 """The Report view of the Export page under AppTest, with the inline engine."""
 
 import json
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -49,11 +50,11 @@ def test_a_report_of_each_kind_of_network_is_offered(open_report, network):
 
 def test_the_costs_are_worked_out_with_the_inputs_of_the_page(open_report):
     at = open_report()
-    before = at.dataframe[0].value
+    before = at.table[0].value
     assert list(before[""]) == [line.title for line in LINES.values()]
     at.number_input(key="cost_installs").set_value(1_000.0).run()
     at.text_input(key="cost_currency").set_value("€").run()
-    after = at.dataframe[0].value
+    after = at.table[0].value
     assert not at.exception
     assert list(before["Formula"]) == list(after["Formula"])
     at_price = [line.title for line in LINES.values()].index("Price of that traffic")
@@ -132,3 +133,19 @@ def test_the_page_offers_what_the_library_makes(open_report):
     found = cached.report(r.digest, (), "validation", (r,))
     assert json.loads(reporting.to_json(found))["digest"] == r.digest
     assert found.holds and not at.exception
+
+
+def test_trade_off_and_compare_lead_to_the_report_of_their_runs(open_report, open_page):
+    at = open_report()
+    store, mine, other = cached.engine().store, recipe(), recipe("magnitude_pruning:sparsity=0.5")
+    run(other, store)
+    at = open_page("tradeoff", run=mine.digest)
+    assert _link(at) == reporting.link(mine)
+    at = open_page("compare", runs=f"{mine.digest},{other.digest}")
+    assert _link(at) == reporting.link(mine, [mine.dense, other])
+
+
+def _link(at: AppTest) -> dict[str, str]:
+    """Query of the link to the report."""
+    (found,) = (x.proto for x in at.get("page_link") if x.proto.label == "Report")
+    return dict(parse_qsl(found.query_string))

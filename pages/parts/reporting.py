@@ -45,9 +45,20 @@ KEPT: dict[str, Any] = dict(persist_state="session")
 
 def link(recipe: Recipe, others: Sequence[Recipe] = ()) -> dict[str, str]:
     """Query parameters of the page that reports a run beside others."""
-    beside = [recipe_text(r) for r in others if r != recipe][:MOST_OTHERS]
+    beside = [recipe_text(r) for r in others if r not in (recipe, recipe.dense)][:MOST_OTHERS]
     found = query(recipe) | {"export_view": VIEW}
     return found | {BESIDE: comparing.BETWEEN_RUNS.join(beside)} if beside else found
+
+
+def way(recipe: Recipe, others: Sequence[Recipe], label: str = VIEW) -> None:
+    """A link to that page."""
+    st.page_link(
+        "pages/export.py",
+        label=label,
+        icon=":material/article:",
+        query_params=link(recipe, others),
+        help="One page that others can read and check, with all of this in it.",
+    )
 
 
 def report(recipe: Recipe, split: str) -> None:
@@ -207,7 +218,7 @@ def _words(found: Report) -> Text | None:
         summary=st.text_area(
             "Summary",
             own.summary,
-            height=112,
+            height=122,
             max_chars=LONGEST["summary"],
             key=f"report_summary-{digest}",
             help="Clear it to have the lab's own words again.",
@@ -240,7 +251,10 @@ def _costs(found: Report) -> Prices | None:
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     )
     head.markdown("**What it costs to send and to keep** :small[arithmetic on your inputs]")
-    with head.popover("Inputs", icon=":material/edit:", type="tertiary"), st.grid(2):
+    with (
+        head.popover("Inputs", icon=":material/edit:", type="tertiary"),
+        st.grid(2, min_column_width=110),
+    ):
         inputs = {key: _input(key) for key in INPUTS}
         currency = st.text_input("Currency", "$", CURRENCY, key="cost_currency", **KEPT)
     try:
@@ -254,23 +268,15 @@ def _costs(found: Report) -> Prices | None:
             "": line.title,
             "Dense": prices.text(key, base.fp32_bytes),
             "This file": prices.text(key, cost.bytes),
-            "Formula": line.formula,
+            "Formula": f":small[{line.formula}]",
         }
         for key, line in LINES.items()
     ]
-    st.dataframe(
+    st.table(
         pd.DataFrame(rows),
+        border="horizontal",
         hide_index=True,
-        row_height=32,
-        height=36 + 32 * len(rows),
-        key="costs",
         alt="Costs of the dense file and of this one, with their formulas",
-        column_config={
-            "": st.column_config.TextColumn(width=170),
-            "Dense": st.column_config.TextColumn(width=80),
-            "This file": st.column_config.TextColumn(width=80),
-            "Formula": st.column_config.TextColumn(width=300),
-        },
     )
     return prices
 

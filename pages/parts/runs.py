@@ -16,7 +16,7 @@ from compression.recipe import Recipe
 from compression.repeats import mean
 from compression.result import Result
 
-from . import cached, comparing, controls, exploring, frame, panels
+from . import cached, comparing, controls, exploring, frame, panels, reporting
 
 PARTS = ("Figures", "Origin", "Notes")
 TREE = 150  # pixels of the tree
@@ -272,6 +272,7 @@ def _take_away(result: Result, chosen: list[Recipe]) -> None:
             " several in the table.",
         )
         panels.export_link(result.recipe, "Export")
+        reporting.way(result.recipe, [r for r in chosen if r.dataset == result.recipe.dataset])
     engine, recipe = cached.engine(), result.recipe
     file = f"{recipe.model}-{recipe.dataset}-{result.digest}"
     with st.container(horizontal=True):

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from compression import units
-from compression.address import parse_recipe
+from compression.address import TAKEN, parse_recipe
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.exports import KINDS, Export, command, file_name, why_not
@@ -21,7 +21,6 @@ from compression.storage import MAGIC, file_digest
 
 from . import cached, steps
 
-RUN = "run"  # of the address: a recipe's text as on Compare, or the digest of a stored run
 SLOW = ("onnx", "onnx-int8", "loader")  # compared on many images: made when asked for
 FILE_BYTES = 4_000_000  # of a .nnz file; the largest dense network has 1.7 MB
 LIMIT = f"A .nnz file of at most {FILE_BYTES // 10**6} MB, or a recipe of at most 64 kB."
@@ -29,7 +28,7 @@ LIMIT = f"A .nnz file of at most {FILE_BYTES // 10**6} MB, or a recipe of at mos
 
 def arrive() -> None:
     """Take the run of a link, before the sidebar is drawn: network and data set follow it."""
-    given = st.query_params.get(RUN, "")
+    given = st.query_params.get(TAKEN, "")
     if not given or given == st.session_state.get("run_read"):
         return
     st.session_state["run_read"], st.session_state["run_trouble"] = given, ""
@@ -59,10 +58,10 @@ def recipe_of(network: str, dataset: str, seed: int) -> Recipe:
     Recipes page.
     """
     taken: Recipe | None = st.session_state.get("run_taken")
-    if taken is not None and st.query_params.get(RUN):
+    if taken is not None and st.query_params.get(TAKEN):
         if (taken.model, taken.dataset) == (network, dataset):
             return taken
-        del st.query_params[RUN]
+        del st.query_params[TAKEN]
         st.session_state.pop("run_read")
     return steps.recipe_of(steps.bench(network, dataset), network, dataset, seed)
 
