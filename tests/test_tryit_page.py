@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from compression.address import TAKEN
 from compression.baselines import baseline
 from compression.data import load
 from compression.recipe import parse_steps
@@ -98,9 +99,9 @@ def test_a_recipe_that_is_not_trained_says_so(tryit):
 
 
 def test_another_run_can_be_tried_by_its_link(tryit):
-    at = tryit(run="net~magnitude_pruning:sparsity=0.5", source="Choose")
+    at = tryit(**{TAKEN: "net~magnitude_pruning:sparsity=0.5"}, source="Choose")
     assert at.session_state["network"] == "net" and len(shares(at)) == 2
-    at = tryit(run="net~nothing", source="Choose")
+    at = tryit(**{TAKEN: "net~nothing"}, source="Choose")
     assert "The run in the link can't be read" in text(at) and len(shares(at)) == 2
 
 
