@@ -13,6 +13,7 @@ from compression.settings import ROOT, Settings
 from compression.store import Store
 
 README = (ROOT / "README.md").read_text()
+FILES = (".nnz", ".onnx", ".html")
 
 
 def blocks(language: str) -> list[str]:
@@ -39,10 +40,10 @@ def test_the_python_of_the_readme_runs():
 def test_the_command_lines_of_the_readme_run(tmp_path):
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     commands = [line.split()[1:] for line in lines if line.startswith("python ")]
-    assert len(commands) == 6
+    assert len(commands) == 7
     accuracies = []
     for command in commands:
-        words = [str(tmp_path / w) if w.endswith((".nnz", ".onnx")) else w for w in command]
+        words = [str(tmp_path / w) if w.endswith(FILES) else w for w in command]
         done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         if "--json" in words:
