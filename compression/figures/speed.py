@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from .. import units
 from .look import Drawing, Palette, blank, interval
 
-ROW, GAP, HEAD, FOOT = 24, 12, 34, 26  # pixels: of a row, between groups, above and below all
-LEFT, RIGHT = 176, 156
+ROW, HEAD, FOOT = 24, 34, 26  # pixels: of a row, above and below all; a group has one for its name
+LEFT, RIGHT = 56, 132
 LEAST = 2.0  # times that the axis reaches at least
 
 
@@ -58,7 +58,7 @@ def speed_bar(timing: Timed, dense_ms: float, name: str, family: str) -> SpeedBa
 
 
 def speed_height(bars: Sequence[SpeedBar]) -> int:
-    return HEAD + FOOT + ROW * len(bars) + GAP * (len({b.group for b in bars}) - 1)
+    return HEAD + FOOT + ROW * (len(bars) + len({b.group for b in bars}))
 
 
 def draw_speed(bars: Sequence[SpeedBar], p: Palette, title: str, rest: str) -> go.Figure:
@@ -78,27 +78,28 @@ def draw_speed(bars: Sequence[SpeedBar], p: Palette, title: str, rest: str) -> g
     )
     seen = ""
     for place, b in zip(places, bars, strict=True):
-        words = b.name if b.group == seen else f"{b.group}: {b.name}"
-        _line(figure, place, words, 0, -LEFT + 2, "left", p.text)
+        if b.group != seen:
+            _line(figure, place - 1, f"<b>{b.group}</b>", 0, -LEFT + 2, "left", p.text)
+        _line(figure, place, b.name, 0, -8, "right", p.soft)
         value = f"<b>{units.times(b.times)}</b>  {units.milliseconds(b.ms)}"
         _line(figure, place, value, 1, RIGHT - 2, "right", p.words[b.family])
         seen = b.group
     top = max([LEAST, *(b.high for b in bars)])
     figure.add_vline(1, line=dict(color=p.marks["dense"], width=1.4))
     figure.update_layout(
-        xaxis=dict(range=[0, 1.04 * top], ticksuffix="×", nticks=6),
-        yaxis=dict(range=[places[-1] + 0.6, -0.6], visible=False),
+        xaxis=dict(range=[0, 1.04 * top], ticksuffix="×", nticks=4),
+        yaxis=dict(range=[places[-1] + 0.5, -0.5], visible=False),
     )
     return figure.figure()
 
 
-def _places(bars: Sequence[SpeedBar]) -> list[float]:
-    """Rows, with a gap between groups, in units of a row."""
-    places, at = [], 0.0
-    for before, b in zip([bars[0], *bars], bars, strict=False):
-        at += GAP / ROW if b.group != before.group else 0.0
+def _places(bars: Sequence[SpeedBar]) -> list[int]:
+    """Rows; a group's name has one of its own."""
+    places, at, seen = [], 0, ""
+    for b in bars:
+        at += b.group != seen
         places.append(at)
-        at += 1
+        at, seen = at + 1, b.group
     return places
 
 

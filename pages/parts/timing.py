@@ -115,7 +115,7 @@ def _show(found: Speed, recipe: Recipe) -> None:
         "Times faster than the dense network in ONNX Runtime: "
         + "; ".join(f"{b.group}, {b.name} {b.times:.2f}" for b in bars),
     )
-    st.markdown(f":small[{_conditions(found)}]")
+    st.caption(_conditions(found))
     _table(found, "onnxruntime")
     if any(t.engine == "torch" for t in found.timings):
         st.markdown(
@@ -148,8 +148,8 @@ def _conditions(found: Speed) -> str:
         return f"{words} The machine was quiet."
     return (
         f"{words} Other programs, the lab's own sliders among them, kept up to {found.others:.1f}"
-        " cores busy meanwhile. Both networks took turns, so the ratio is fair; milliseconds are"
-        " shorter on a quiet machine."
+        " cores busy meanwhile. Both networks took turns, so that a busy moment hits both, and the"
+        " quartiles say how sure the ratio is; on a quiet machine it is surer, and all is faster."
     )
 
 
@@ -162,9 +162,9 @@ def _table(found: Speed, engine: str) -> None:
                 "Images": one.batch,
                 "Threads": one.threads,
                 "Network": who,
+                "Faster": one.faster,
                 "Median": units.milliseconds(one.median_ms),
                 "Quartiles": f"{one.low_ms:.3g} to {one.high_ms:.3g}",
-                "Faster": one.faster,
                 "Runs": one.runs,
                 "Others": one.others,
             }
