@@ -187,6 +187,28 @@ def test_the_summary_names_the_class_that_suffers(report):
     assert "2 classes lost more than chance explains, most of all class 8" in summary(hurt(3, 8))
 
 
+@pytest.mark.parametrize(
+    "times, said",
+    [
+        ((2.13, 2.0, 2.3), "It is 2.1 times as fast as the original for one image in ONNX Runtime"),
+        ((1.02, 0.9, 1.1), "No difference in speed was measured for one image"),
+        ((0.51, 0.5, 0.6), "It is 0.5 times as fast as the original"),
+    ],
+)
+def test_the_summary_says_how_fast_it_is_where_that_was_measured(report, times, said):
+    one = speed.Timing("onnxruntime", "fp32", 1, 1, 0.5, 0.4, 0.6, 9, *times, 0.0)
+    other = dataclasses.replace(one, batch=256, faster=9.0)
+    torch = dataclasses.replace(one, engine="torch", faster=9.0)
+    timed = speed.Speed(
+        PRUNED.digest, (one, other, torch), (one, other, torch), report.machine, {}, 0.0
+    )
+    assert said in summary(dataclasses.replace(report, speed=timed))
+    assert "as fast" not in summary(report)
+    loud = dataclasses.replace(timed, timings=(dataclasses.replace(one, others=1.5),))
+    busy = "the machine was busy" in summary(dataclasses.replace(report, speed=loud))
+    assert busy == ("times as fast" in said)
+
+
 def test_a_dense_network_has_a_report_too(kept):
     found = make(recipe(), [], "validation", kept)
     assert "gets 98.61 % right (95 % interval" in plain(summary(found))
@@ -300,6 +322,7 @@ def test_the_page_says_how_fast_it_is_or_how_to_measure_it(report, kept):
     found = make(cut, [], "validation", kept)
     assert found.speed is not None and found.computes_less
     said = Page(to_html(found)).text
+    assert 'data-figure="speed"' in to_html(found)
     assert "ONNX Runtime, floats" in said and "Not measured. To" not in said
     assert f"{found.speed.timings[0].faster:.2f}" in said and "not faster" not in said
 
@@ -316,6 +339,16 @@ def test_a_file_that_is_not_the_same_here_says_so(report):
     check = dataclasses.replace(report.check, digest="0" * 32)
     said = Page(to_html(dataclasses.replace(report, check=check))).text
     assert "Not the same here." in said and "Checked." not in said
+
+
+def test_of_many_layers_the_table_has_the_largest_and_all_bytes(kept):
+    found = make(recipe("codebook_quantization:levels=9", "resnet20"), [], "validation", kept)
+    html = to_html(found)
+    table = html[html.index("<th>Bytes in the file</th>") : html.index("whole file")]
+    row = r'<th scope="row">([^<]+)</th><td>([^<]+)</td>'
+    rows = [(name, int(plain(n).replace(" ", ""))) for name, n in re.findall(row, table)]
+    assert len(rows) == 13 and rows[-1][0].endswith("others")
+    assert sum(n for _, n in rows) == found.chosen.cost.bytes
 
 
 def test_thousands_of_runs_are_drawn_by_their_fronts_alone(report):

@@ -24,17 +24,30 @@ from plotly.offline import get_plotlyjs
 
 from .. import phrases, units
 from ..exports import command, file_name
-from ..figures import DARK, LIGHT, Palette, Run, draw_runs, draw_waterfall, layer_bytes, waterfall
+from ..figures import (
+    DARK,
+    LIGHT,
+    LayerBytes,
+    Palette,
+    Run,
+    draw_runs,
+    draw_speed,
+    draw_waterfall,
+    layer_bytes,
+    speed_bar,
+    waterfall,
+)
 from ..price import INPUTS, LINES, Prices
 from ..recipe import Step
 from ..settings import ROOT
 from ..speed import ENGINES, KINDS
 from .plain import FORMAT, VERSION, to_json
-from .text import Text, note, points, summary, title
+from .text import ONNX, Text, note, points, summary, title
 from .values import Report, Row, classes, report_name
 
 PARTS = ROOT / "assets" / "report"
 PICTURES = 12
+MOST_LAYERS = 12  # rows of the table, if there are more layers and norms
 MOST_DRAWN = 1_000  # runs; of more, those on fronts alone
 HEIGHTS = {"plane": 420, "bytes": 210}
 THEMES = {"light": LIGHT, "dark": DARK}
@@ -60,7 +73,7 @@ def to_html(
         when=datetime.fromtimestamp(report.when, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         classes=classes(report),
         figures=_figures(report),
-        layers=layer_bytes(report.chosen),
+        layers=_layers(report),
         engines=ENGINES,
         kinds=KINDS,
         steps=[_step(s) for s in report.recipe.steps],
@@ -93,7 +106,7 @@ def _template() -> Any:
     )
     made.filters |= dict(
         size=units.size,
-        ms=lambda ms: units.short_time(ms / 1_000),
+        ms=units.milliseconds,
         quantity=units.quantity,
         grouped=units.grouped,
         percent=units.percent,
@@ -148,9 +161,11 @@ def _picture(image: np.ndarray) -> str:
 
 
 def _figures(report: Report) -> Markup:
-    """Both figures in both themes, as plotly reads them."""
+    """All figures in both themes, as plotly reads them."""
+    speed = report.speed
     drawn = {
-        name: {"plane": _plane(report, p), "bytes": _bytes(report, p)} for name, p in THEMES.items()
+        name: {key: draw(report, p) for key, draw in FIGURES.items() if key != "speed" or speed}
+        for name, p in THEMES.items()
     }
     parts = {
         name: {key: json.loads(figure_json(f, validate=False)) for key, f in figures.items()}
@@ -185,11 +200,41 @@ def _write(
     figure.add_annotation(x=x, y=at.y, text=text, font=font, showarrow=False, **shift)
 
 
+def _speed(report: Report, p: Palette) -> go.Figure:
+    """How many times faster in ONNX Runtime."""
+    assert report.speed is not None
+    bars = [
+        speed_bar(t, report.speed.beside(t).median_ms, KINDS[t.kind], report.recipe.family)
+        for t in report.speed.timings
+        if t.engine == ONNX
+    ]
+    return draw_speed(bars, p, "Times faster than dense", "in ONNX Runtime, median and quartiles")
+
+
+FIGURES = {"plane": _plane, "bytes": _bytes, "speed": _speed}
+
+
 def _is(run: Run, digest: str) -> bool:
     return digest == run.digest or any(s.digest == digest for s in run.seeds)
 
 
 # words
+
+
+def _layers(report: Report) -> Mapping[str, Any]:
+    """Rows of the table of bytes: those of the largest layers, in the order of the file; how many
+    are left out, and their bytes.
+    """
+
+    def size(row: LayerBytes) -> int:
+        return row.weights + row.tables + row.bias
+
+    rows = layer_bytes(report.chosen)
+    largest = sorted(rows, key=size, reverse=True)
+    shown = set(largest[:MOST_LAYERS] if len(rows) > MOST_LAYERS + 1 else rows)
+    rest = [row for row in rows if row not in shown]
+    kept = [row for row in rows if row in shown]
+    return dict(rows=kept, left_out=len(rest), bytes=sum(map(size, rest)))
 
 
 def _row_name(row: Row, report: Report) -> str:

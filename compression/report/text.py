@@ -9,9 +9,11 @@ from .. import phrases, units
 from ..classes import class_words
 from ..errors import InvalidInput
 from ..result import Accuracy, Result
+from ..speed import KINDS, QUIET
 from .values import Report, classes
 
 LONGEST = {"title": 120, "summary": 2_000, "note": 4_000}  # characters
+ONNX = "onnxruntime"  # the engine that networks are taken to
 UNSEEN = ("Cc", "Cs")  # control signs, and halves of signs
 
 
@@ -52,7 +54,7 @@ def summary(report: Report) -> str:
     chosen = report.chosen
     assert chosen.test is not None
     parts = [f"{phrases.name(report.recipe)} {_size(chosen)}.", _accuracy(chosen.test, report)]
-    return " ".join(filter(None, [*parts, _hurt(report)]))
+    return " ".join(filter(None, [*parts, _hurt(report), _speed(report)]))
 
 
 def _size(result: Result) -> str:
@@ -92,6 +94,20 @@ def _hurt(report: Report) -> str:
     lost = f"{abs(100 * worst.change.difference):.1f} points lost"
     many = f"{len(hurt)} classes lost more than chance explains, most of all {name}"
     return f"{many} ({lost})." if len(hurt) > 1 else f"{name[0].upper()}{name[1:]} suffers: {lost}."
+
+
+def _speed(report: Report) -> str:
+    """For one image and one thread in ONNX Runtime, if that was measured."""
+    mine = [t for t in report.speed.timings if t.engine == ONNX] if report.speed else []
+    mine = [t for t in mine if t.batch == 1 and t.threads == 1]
+    if not mine:
+        return ""
+    best = max(mine, key=lambda t: t.faster)
+    where = f"for one image in ONNX Runtime ({KINDS[best.kind]}, one thread)"
+    if best.faster_low <= 1 <= best.faster_high:
+        return f"No difference in speed was measured {where}."
+    busy = "; the machine was busy" if best.others > QUIET else ""
+    return f"It is {best.faster:.1f} times as fast as the original {where}{busy}."
 
 
 def points(difference: float) -> str:
