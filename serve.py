@@ -21,11 +21,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from compression.errors import CompressionError
 from compression.settings import settings
+from pages.parts import people
 
 try:
     settings()
+    wrong = people.trouble()
 except CompressionError as e:  # one sentence, no traceback
-    sys.exit(f"The lab can't start: {e}")
+    wrong = str(e)
+if wrong:
+    sys.exit(f"The lab can't start: {wrong}")
 
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),

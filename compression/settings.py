@@ -50,6 +50,23 @@ class Settings(BaseSettings):
     )
     queue_total: int = Field(60, ge=1, description="training jobs of all people together")
 
+    login: bool = Field(False, description="people must log in (OpenID Connect): docs/deploy.md")
+    admins: str = Field(
+        "", description="who may delete runs where people log in: e-mail addresses, by commas"
+    )
+
+    @property
+    def administrators(self) -> frozenset[str]:
+        return frozenset(name.strip().lower() for name in self.admins.split(",") if name.strip())
+
+    @model_validator(mode="after")
+    def _known_people(self) -> Settings:
+        if self.admins and not self.login:
+            raise ValueError(
+                "COMPRESSION_ADMINS names people, but nobody logs in: set COMPRESSION_LOGIN=1 too"
+            )
+        return self
+
     @model_validator(mode="after")
     def _shared_store(self) -> Settings:
         if self.scheduler and self.store.startswith("sqlite"):

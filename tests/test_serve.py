@@ -15,6 +15,8 @@ from compression.settings import ROOT
         ("COMPRESSION_LIVE_WORKERS", "0", "COMPRESSION_LIVE_WORKERS: Input should be greater"),
         ("COMPRESSION_ENGINE", "ray", "COMPRESSION_ENGINE: Input should be 'dask' or 'inline'"),
         ("COMPRESSION_SCHEDULER", "tls://host:8786", "COMPRESSION_STORE is a local SQLite file"),
+        ("COMPRESSION_ADMINS", "anna@lab.example", "but nobody logs in: set COMPRESSION_LOGIN=1"),
+        ("COMPRESSION_LOGIN", "1", "COMPRESSION_LOGIN needs redirect_uri, cookie_secret, client_"),
     ],
 )
 def test_wrong_settings_stop_the_server_with_one_sentence(name, value, sentence, tmp_path):

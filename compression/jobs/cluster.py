@@ -312,7 +312,7 @@ class DaskEngine(Engine):
             if future.status == "finished":
                 found = future.result(timeout=5)
             else:  # it died, or its worker is gone
-                trouble = ASKED_AGAIN
+                trouble = _error(future) or ASKED_AGAIN
             future.release()
         except (ClosedClientError, FutureCancelledError):
             if self._closed:  # the server stops: nobody waits any more
@@ -394,18 +394,18 @@ class DaskEngine(Engine):
         if future.status == "finished":  # its events may be late, the answer is not
             self._event(job, run_id, future.result(timeout=5))
         elif job.live:
-            self._died(job)
+            self._died(job, _error(future))
         self._ended(job)
 
-    def _died(self, job: Job) -> None:
+    def _died(self, job: Job, error: str) -> None:
         """Its worker is gone, or the scheduler is. It goes on elsewhere, behind the last training
-        that it finished.
+        that it finished. error: if it never got so far as to run.
         """
         job.starts += job.state == "running"  # one that waited for this worker did nothing to it
         if job.unwanted:
             job.put({"kind": "cancelled"})
-        elif job.starts >= STARTS:
-            job.put({"kind": "failed", "error": WORKER_DIED})
+        elif error or job.starts >= STARTS:
+            job.put({"kind": "failed", "error": error or WORKER_DIED})
         else:
             log.error("the worker of %s died; it runs again", job.key)
             job.put({"kind": "queued"})
@@ -423,3 +423,12 @@ class DaskEngine(Engine):
             job.put({"kind": "cancelled"})
             job.future.cancel()
         Event(f"stop-{job.run_id}", client=client).set()
+
+
+def _error(future: Any) -> str:
+    """Why a call ended without an answer; empty where it was not its own fault."""
+    from distributed import KilledWorker
+
+    error = future.exception() if future.status == "error" else None
+    fault = error is not None and not isinstance(error, KilledWorker)
+    return f"{type(error).__name__}: {error}" if fault else ""

@@ -42,7 +42,7 @@ def local_cluster(limits: Settings) -> SpecCluster:
                 **options,
                 "dashboard": False,
                 "dashboard_address": "127.0.0.1:0",
-                "death_timeout": 300,  # a busy machine starts one slowly; who gives up never comes back
+                "death_timeout": 300,  # a busy machine starts one slowly
                 "env": {
                     "MALLOC_ARENA_MAX": "2"
                 },  # threads that score would keep heaps of their own

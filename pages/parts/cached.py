@@ -14,6 +14,7 @@ import streamlit as st
 
 from compression.cifar10 import Download
 from compression.drift import LayerDrift, drift
+from compression.errors import InvalidInput
 from compression.exports import Export, export
 from compression.goals import Goal, Tried
 from compression.grid import Sweep
@@ -33,6 +34,8 @@ from compression.store import Shelf, Store
 from compression.verdicts import Verdicts, pictures, verdicts_of
 from compression.why import Unlearnt
 from compression.why import unlearnt as _unlearnt
+
+from . import people
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +83,11 @@ def runs(dataset: str, model: str | None = None) -> list[Result]:
 
 
 def delete(digest: str, dataset: str) -> None:
-    """Delete a stored run of a data set; the next `runs` are without it."""
+    """Delete a stored run of a data set; the next `runs` are without it. Raises InvalidInput for
+    who may not.
+    """
+    if not people.may_delete():
+        raise InvalidInput("only those whom COMPRESSION_ADMINS names may delete runs")
     engine().delete(digest)
     _shelf(dataset, engine().store.database).look_again()
 

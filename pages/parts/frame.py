@@ -21,7 +21,7 @@ from compression.figures import Palette, palette
 from compression.jobs import Ask, Engine, Job
 from compression.networks import NETWORKS, why_not
 
-from . import cached, fetching
+from . import cached, fetching, people
 from .controls import BOUND, CHOICES
 
 ASSETS = "assets/look"
@@ -50,6 +50,7 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
     Returns the chosen network and data set; stops the page where they do not go together, or where
     the data set has to be fetched first.
     """
+    people.admit()
     accept_names()
     st.logo(f"{ASSETS}/logo-{theme()}.svg", size="large")
     with st.sidebar:
@@ -77,6 +78,7 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
             help=" · ".join(f"**{DATASETS[d].title}**: {text}" for d, text in SOURCES.items()),
         )
         _running(live=bool(cached.engine().jobs_of(cached.owner())))
+        people.leave()
     reason = why_not(network, dataset)
     if reason:
         st.title("This pair is not offered", anchor=False)

@@ -16,10 +16,11 @@ from compression.recipe import Recipe
 from compression.repeats import mean
 from compression.result import Result
 
-from . import cached, comparing, controls, exploring, frame, panels, reporting
+from . import cached, comparing, controls, exploring, frame, panels, people, reporting
 
 PARTS = ("Figures", "Origin", "Notes")
 TREE = 150  # pixels of the tree
+NOT_ALLOWED = "Only those whom this lab names may delete runs."
 
 
 @dataclass(frozen=True)
@@ -216,13 +217,13 @@ def _notes(result: Result, label: Label) -> None:
     trouble = st.session_state.pop("label_trouble", "")
     if trouble:
         st.caption(f":red[{_plain(trouble)}]")
-    shipped = digest in cached.engine().store.zoo
+    shipped, allowed = digest in cached.engine().store.zoo, people.may_delete()
     with st.popover(
         "Delete",
         icon=":material/delete:",
         type="tertiary",
-        disabled=shipped,
-        help="Shipped networks stay." if shipped else None,
+        disabled=shipped or not allowed,
+        help="Shipped networks stay." if shipped else None if allowed else NOT_ALLOWED,
         key="delete-ask",
     ):
         st.markdown(
