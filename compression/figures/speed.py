@@ -79,15 +79,17 @@ def draw_speed(bars: Sequence[SpeedBar], p: Palette, title: str, rest: str) -> g
     seen = ""
     for place, b in zip(places, bars, strict=True):
         if b.group != seen:
-            _line(figure, place - 1, f"<b>{b.group}</b>", 0, -LEFT + 2, "left", p.text)
+            group = f"<b>{b.group}</b>"
+            _line(figure, place - 1, group, 0, -LEFT + 2, "left", p.text, bgcolor=p.ground)
         _line(figure, place, b.name, 0, -8, "right", p.soft)
         value = f"<b>{units.times(b.times)}</b>  {units.milliseconds(b.ms)}"
         _line(figure, place, value, 1, RIGHT - 2, "right", p.words[b.family])
         seen = b.group
     top = max([LEAST, *(b.high for b in bars)])
+    step = next((d for d in (1, 2, 5, 10) if top / d < 6), 20)
     figure.add_vline(1, line=dict(color=p.marks["dense"], width=1.4))
     figure.update_layout(
-        xaxis=dict(range=[0, 1.04 * top], ticksuffix="×", nticks=4),
+        xaxis=dict(range=[0, 1.04 * top], ticksuffix="×", dtick=step),
         yaxis=dict(range=[places[-1] + 0.5, -0.5], visible=False),
     )
     return figure.figure()
@@ -110,7 +112,7 @@ def _hover(b: SpeedBar) -> str:
 
 
 def _line(
-    figure: Drawing, y: float, text: str, x: int, shift: float, side: str, color: str
+    figure: Drawing, y: float, text: str, x: int, shift: float, side: str, color: str, **more: str
 ) -> None:
-    where = dict(xref="paper", x=x, xshift=shift, xanchor=side, y=y, yanchor="middle")
+    where = dict(xref="paper", x=x, xshift=shift, xanchor=side, y=y, yanchor="middle", **more)
     figure.add_annotation(text=text, font=dict(size=13, color=color), showarrow=False, **where)
