@@ -32,6 +32,7 @@ from compression.report import (
     to_json,
     wanted,
 )
+from compression.result import Preview
 
 from . import cached, comparing
 from .steps import plain, short
@@ -159,8 +160,6 @@ def _made(recipe: Recipe, others: list[Recipe], split: str, engine: Engine) -> R
         place.markdown(f":small[:red[It can't be reported: {plain(failure)}.]]")
         return None
     if missing:
-        known = f"{len(asks) - len(missing)} of {len(asks)}"
-        place.markdown(f"Scoring on the test images: {known} runs are known.")
         st.fragment(_watch, run_every=cached.tick(True))(asks, len(missing))
         return None
     place.caption("The file is being read back and scored again.")
@@ -191,10 +190,19 @@ def _look(asks: list[Ask], engine: Engine) -> list[Ask]:
 
 
 def _watch(asks: list[Ask], missing: int) -> None:
-    """Draw the page when more is known."""
+    """How far it is; the page is drawn again when another run is known."""
     engine = cached.engine()
-    if len(_look(asks, engine)) != missing or any(map(engine.failure, asks)):
+    left = _look(asks, engine)
+    if len(left) != missing or any(map(engine.failure, asks)):
         st.rerun(scope="app")
+    found, known = engine.known(left[0]), len(asks) - len(left)
+    part, seen = 0.0, ""
+    if isinstance(found, Preview):
+        e = found.estimate
+        part = e.seen / e.total
+        seen = f", of the next one {units.grouped(e.seen)} of {units.grouped(e.total)} images"
+    text = f":small[Scoring on the test images: {known} of {len(asks)} runs{seen}]"
+    st.progress((known + part) / len(asks), text)
 
 
 def _again() -> None:
