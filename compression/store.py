@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 ZOO = ROOT / "assets" / "zoo"
 SHELF_SECONDS = 0.3
 LATE = 10.0  # seconds: clocks of machines that share a store differ by less
+_opening = threading.Lock()  # several threads may be the first to ask
 _tables = sa.MetaData()
 _runs = sa.Table(
     "runs",
@@ -159,9 +160,10 @@ class Store:
 
     @property
     def engine(self) -> sa.Engine:
-        if self._engine is None:
-            self._engine = _open(self.database)
-        return self._engine
+        with _opening:
+            if self._engine is None:
+                self._engine = _open(self.database)
+            return self._engine
 
     @property
     def home(self) -> str:
