@@ -160,6 +160,10 @@ def _workers(engine: DaskEngine) -> dict[str, dict]:
     return client.scheduler_info(n_workers=-1)["workers"] if client else {}
 
 
+def _names(engine: DaskEngine) -> set[str]:
+    return {w["name"] for w in _workers(engine).values()}
+
+
 def tuned_twice(*sparsities: float) -> tuple:
     steps = []
     for share, epochs in zip(sparsities, (3, 40), strict=True):
@@ -217,8 +221,8 @@ def test_who_has_no_certificate_is_not_let_in_and_nobody_keeps_runs_elsewhere(cl
     )
     try:
         until(lambda: "this worker would keep its runs in" in other.log, "it is refused")
-        names = {w["name"] for w in _workers(cluster.engine).values()}
-        assert names == set(cluster.workers)
+        until(lambda: "batch-9" not in _names(cluster.engine), "it leaves")
+        assert _names(cluster.engine) == set(cluster.workers)
     finally:
         other.kill()
 

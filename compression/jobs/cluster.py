@@ -107,18 +107,19 @@ class DaskEngine(Engine):
         """Connect, and look again and again who is there; where others start the scheduler, it may
         come later, or come back.
         """
-        self._connect()
+        first = True
         while not self._closed:
-            time.sleep(LOOK_AGAIN)
             try:
                 if self.ready:
                     self._find_lanes()
                     self._dispatch()
-                elif self.limits.scheduler:
+                elif first or self.limits.scheduler:
                     self._connect()
             except Exception as e:  # the scheduler may go at any moment; this thread must live
                 if not self._closed:
                     self._trouble(f"the workers can't be reached: {e}")
+            first = False
+            time.sleep(LOOK_AGAIN)
 
     def _connect(self) -> None:
         import dask
