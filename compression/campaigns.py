@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
+from .database import insert, with_tables
 from .errors import CompressionError, JobError
 from .goals import Goal
 from .grid import Sweep
-from .store import Store, create_tables
+from .store import Store
 
 MOST_RUNNING = 8  # of all people together
 BEAT = 2.0  # seconds between two signs that a server works on one
@@ -65,14 +65,10 @@ class Campaigns:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._there = False
 
     @property
     def _engine(self) -> sa.Engine:
-        if not self._there:
-            create_tables(_tables, self._store.engine)
-            self._there = True
-        return self._store.engine
+        return with_tables(self._store.engine, _tables)
 
     def start(self, content: Sweep | Goal) -> None:
         """Begin it, or go on with it, for the longer time that a goal may name now. Raises JobError
@@ -92,15 +88,10 @@ class Campaigns:
             text = json.dumps(content.to_dict())
             fresh = dict(content=text, state="running", error="", beat=0.0)
             again = sa.update(_campaigns).where(mine).values(**fresh)
-            if c.execute(again).rowcount:
-                return
-            own = dict(digest=content.digest, kind=kind, dataset=content.dataset)
-            begun = dict(spent=0.0, created=now, holder="")
-            try:
-                with c.begin_nested():
-                    c.execute(sa.insert(_campaigns).values(**own, **fresh, **begun))
-            except IntegrityError:  # somebody else has begun it in this moment
-                c.execute(again)
+            begun = dict(kind=kind, dataset=content.dataset, spent=0.0, created=now, holder="")
+            key = dict(digest=content.digest)
+            if not c.execute(again).rowcount and not insert(c, _campaigns, key, fresh | begun):
+                c.execute(again)  # somebody else has begun it in this moment
 
     def get(self, digest: str) -> Campaign | None:
         return next(iter(self._read(_campaigns.c.digest == digest)), None)

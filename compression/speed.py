@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 import torch
-from sqlalchemy.exc import IntegrityError
 
 from .data import load
+from .database import upsert, with_tables
 from .errors import Cancelled
 from .exports import int8_recipe, why_not
 from .inference import frozen_weights
@@ -29,7 +29,7 @@ from .models import Chain
 from .onnx_export import onnx_model, onnx_session
 from .pipeline import Listen, Progress, rebuilt
 from .recipe import Recipe
-from .store import Store, create_tables
+from .store import Store
 from .timing import Run, Turns, take_turns
 
 ENGINES = {"onnxruntime": "ONNX Runtime", "torch": "torch, eager"}
@@ -246,28 +246,18 @@ RUNS = {"onnxruntime": _in_onnxruntime, "torch": _in_torch}
 
 def put(store: Store, speed: Speed) -> None:
     """Keep it, in place of what was measured of the same recipe on the same machine before."""
-    create_tables(_tables, store.engine)
     machine = f"{speed.machine.cores} x {speed.machine.processor}"
     key = dict(digest=speed.digest, machine=machine[:120])
     values = dict(content=json.dumps(speed.to_dict()), measured=speed.when)
-    mine = sa.and_(*(_speeds.c[k] == v for k, v in key.items()))
-    change = sa.update(_speeds).where(mine).values(**values)
-    with store.engine.begin() as c:
-        if c.execute(change).rowcount:
-            return
-        try:
-            with c.begin_nested():
-                c.execute(sa.insert(_speeds).values(**key, **values))
-        except IntegrityError:  # somebody else has put one in this moment
-            c.execute(change)
+    with with_tables(store.engine, _tables).begin() as c:
+        upsert(c, _speeds, key, values)
 
 
 def stored(store: Store, digest: str) -> Speed | None:
     """The newest of a recipe, whatever machine it was measured on; None where there is none."""
-    create_tables(_tables, store.engine)
     mine = _speeds.c.digest == digest
     query = sa.select(_speeds.c.content).where(mine).order_by(_speeds.c.measured.desc())
-    with store.engine.connect() as c:
+    with with_tables(store.engine, _tables).connect() as c:
         for text in c.execute(query).scalars():
             try:
                 return Speed.from_dict(json.loads(text))

@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import os
-import sqlite3
 import threading
 import time
 import uuid
@@ -25,8 +24,8 @@ from typing import Any, NamedTuple
 import fsspec
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from .database import insert, open_database, upsert
 from .errors import CompressionError, InvalidInput, StoreError
 from .labels import NOTHING, Label
 from .result import Result
@@ -162,7 +161,7 @@ class Store:
     def engine(self) -> sa.Engine:
         with _opening:
             if self._engine is None:
-                self._engine = _open(self.database)
+                self._engine = open_database(self.database, _tables)
             return self._engine
 
     @property
@@ -214,7 +213,7 @@ class Store:
             model=recipe.model, dataset=recipe.dataset, result=json.dumps(result.to_dict())
         )
         with self.engine.begin() as c:
-            _insert(c, _runs, {"digest": digest}, {})
+            insert(c, _runs, {"digest": digest}, {})
             mine = sa.select(_runs.c.result, _runs.c.kept).where(_runs.c.digest == digest)
             old = c.execute(mine.with_for_update()).first()  # who else puts it waits for us
             before = _readable(old.result) if old and old.result else None
@@ -222,10 +221,10 @@ class Store:
                 row.pop("result")
             row["changed"] = time.time()
             row["kept"] = bool(kept or (old and old.kept))
-            _upsert(c, _runs, {"digest": digest}, row)
+            upsert(c, _runs, {"digest": digest}, row)
             c.execute(sa.delete(_deleted).where(_deleted.c.digest == digest))
             for split, classes in predictions.items():
-                _upsert(
+                upsert(
                     c, _predictions, {"digest": digest, "split": split}, {"classes": _pack(classes)}
                 )
 
@@ -286,7 +285,7 @@ class Store:
             there = _files.c.name.in_(names)
             names = [*c.execute(sa.select(_files.c.name).where(there)).scalars()]
             c.execute(sa.delete(_files).where(there))
-            _upsert(c, _deleted, {"digest": digest}, {})
+            upsert(c, _deleted, {"digest": digest}, {})
         for name in names:
             self._remove(name)
 
@@ -326,7 +325,7 @@ class Store:
             if label == NOTHING:
                 c.execute(sa.delete(_labels).where(_labels.c.digest == digest))
             else:
-                _upsert(c, _labels, {"digest": digest}, dataclasses.asdict(label))
+                upsert(c, _labels, {"digest": digest}, dataclasses.asdict(label))
 
     # files ----------------------------------------------------------------------------------------
     # -------------
@@ -392,7 +391,7 @@ class Store:
             fs.makedirs(os.path.dirname(path), exist_ok=True)
             fs.pipe_file(part, data)
             with self.engine.begin() as c:
-                _upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
+                upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
                 fs.mv(part, path)
         except OSError as e:
             raise StoreError(f"{name} can't be written: {e}") from None
@@ -460,64 +459,3 @@ def _checked(name: str, data: bytes, checksum: str) -> bytes:
     if _checksum(data) != checksum:
         raise StoreError(f"{name} is damaged: its checksum is not the one that was noted")
     return data
-
-
-def _upsert(c: sa.Connection, table: sa.Table, key: dict[str, str], values: dict[str, Any]) -> None:
-    """Insert or update one row, on any database; two writers at once end with one row."""
-    where = sa.and_(*(table.c[k] == v for k, v in key.items()))
-    change = sa.update(table).where(where).values(**(values or key))
-    if not c.execute(change).rowcount and not _insert(c, table, key, values):
-        c.execute(change)
-
-
-def _insert(c: sa.Connection, table: sa.Table, key: dict[str, str], values: dict[str, Any]) -> bool:
-    """Insert a row unless it is there. Returns whether it was not."""
-    try:
-        with c.begin_nested():
-            c.execute(sa.insert(table).values(**key, **values))
-    except IntegrityError:
-        return False
-    return True
-
-
-def create_tables(tables: sa.MetaData, engine: sa.Engine) -> None:
-    """Make those that are not there; several processes may begin at once."""
-    for left in range(len(tables.tables), -1, -1):
-        try:
-            return tables.create_all(engine)
-        except DBAPIError:  # another one has made it in this moment
-            if not left:
-                raise
-
-
-def _open(address: str) -> sa.Engine:
-    try:
-        url = sa.engine.make_url(address)
-        sqlite = url.get_backend_name() == "sqlite"
-        if sqlite and url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        if sqlite:
-            engine = sa.create_engine(url, connect_args={"timeout": 30})
-        else:  # the server may have restarted since we asked it last
-            engine = sa.create_engine(url, pool_pre_ping=True)
-        if sqlite:
-            sa.event.listen(engine, "connect", _sqlite_pragmas)
-            sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
-        create_tables(_tables, engine)
-        return engine
-    except (SQLAlchemyError, OSError, ImportError) as e:
-        raise StoreError(f"the store can't be opened: {str(e).splitlines()[0]}") from None
-
-
-def _sqlite_pragmas(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # we begin ourselves
-    connection.execute("PRAGMA busy_timeout=30000")
-    for attempt in range(100):  # the first to open a new file locks out others, who do not wait
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError:
-            if attempt == 99:
-                raise
-            time.sleep(0.05)
-    connection.execute("PRAGMA synchronous=NORMAL")

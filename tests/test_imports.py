@@ -15,7 +15,7 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks labels timing qr",
+    "settings blocks labels timing qr database",
     "recipe units",
     "price machine",
     "result pareto sweep",
@@ -102,7 +102,8 @@ def test_what_draws_and_chooses_knows_only_values(name):
 
 def test_the_store_knows_values_and_settings_only():
     siblings = {found.strip(".") for found in of_module("store") if found.startswith(".")}
-    assert siblings <= {"errors", "labels", "recipe", "result", "settings"}
+    assert siblings <= {"database", "errors", "labels", "recipe", "result", "settings"}
+    assert {found for found in of_module("database") if found.startswith(".")} == {".errors"}
 
 
 @pytest.mark.parametrize("name", MODULES)
