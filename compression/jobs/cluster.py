@@ -50,8 +50,8 @@ PHASES: tuple[tuple[bool, Goal], ...] = (
     (True, "estimate"),
     (True, "exact"),
     (False, "estimate"),
-    (False, "exact"),
     (True, "stored"),
+    (False, "exact"),
     (False, "stored"),
 )
 
@@ -253,8 +253,8 @@ class DaskEngine(Engine):
     def _tasks(self, lane: int) -> list[tuple[Ask, Goal]]:
         """What a live worker does next, the most urgent first.
 
-        First everybody's own setting, who has waited longest first; then their curves, in turns;
-        then what remains to be stored. What several want is done once.
+        First everybody's own setting, who has waited longest first; then their curves, in turns,
+        and as soon as these are estimated what is to be stored. What several want is done once.
         """
         now = time.monotonic()
         for owner in list(self._wishes):
