@@ -172,16 +172,7 @@ def draw_pictures(data: Pictures, p: Palette, height: int) -> go.Figure:
             ygap=1 if max(cells.shape) <= 64 else 0,
             hoverinfo="skip",
         )
-    figure.update_layout(
-        xaxis=dict(visible=False, constrain="domain", constraintoward="left"),
-        yaxis=dict(
-            visible=False,
-            autorange="reversed",
-            scaleanchor="x",
-            constrain="domain",
-            constraintoward="top",
-        ),
-    )
+    figure.square_cells()
     return figure.figure()
 
 

@@ -133,6 +133,14 @@ class Drawing:
             both = isinstance(value, dict) and isinstance(before, dict)
             self._layout[name] = before | value if both else value
 
+    def square_cells(self) -> None:
+        """No axes; cells are squares, the first row on top, in the upper left corner."""
+        inside = dict(visible=False, constrain="domain")
+        self.update_layout(
+            xaxis=inside | dict(constraintoward="left"),
+            yaxis=inside | dict(autorange="reversed", scaleanchor="x", constraintoward="top"),
+        )
+
     def window(self, axis: str) -> tuple[float, float, bool]:
         """The range of an axis, and whether that is of logarithms. axis: as `xaxis`."""
         low, high = self._layout[axis]["range"]

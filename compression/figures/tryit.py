@@ -95,14 +95,5 @@ def draw_sight(data: Sight, p: Palette, height: int) -> go.Figure:
         colorscale=[[0, rgba(color, 0.0)], [0.25, rgba(color, 0.25)], [1, rgba(color, 0.92)]],
         **look,
     )
-    figure.update_layout(
-        xaxis=dict(visible=False, constrain="domain", constraintoward="left"),
-        yaxis=dict(
-            visible=False,
-            autorange="reversed",
-            scaleanchor="x",
-            constrain="domain",
-            constraintoward="top",
-        ),
-    )
+    figure.square_cells()
     return figure.figure()
