@@ -133,11 +133,28 @@ def test_the_logits_are_those_of_onnx_runtime(trained, context, digits, model, n
     for own in (network, back):
         ours = Forward(own)(x)
         assert torch.equal(ours.argmax(1), theirs.argmax(1))
+        sure = ~on_a_tie(network, x)
+        assert torch.allclose(ours[sure], theirs[sure], rtol=0, atol=1e-5)
         if model in ("lenet_300_100", "net"):  # no mean of floats inside
             assert torch.equal(ours, theirs)
-        # sums of floats may round differently, and a tie then falls to the other whole number
-        apart = (ours - theirs).abs().amax(1)
-        assert (apart <= 1e-5).float().mean() > 0.99 and apart.max() < 0.1
+
+
+def on_a_tie(network: Chain, images: torch.Tensor) -> torch.Tensor:
+    """Of which images a mean of floats may round to either of two whole numbers: sums of floats
+    depend on the processor in their last bits. bool (N,)
+    """
+    if not any(isinstance(layer, nn.AdaptiveAvgPool2d) for layer in network.modules()):
+        return torch.zeros(len(images), dtype=torch.bool)
+    heard: list[torch.Tensor] = []
+    last = [layer for _, layer in prunable_layers(network)][-1]
+    listening = last.register_forward_pre_hook(lambda _, x: heard.append(x[0]), prepend=True)
+    with torch.no_grad():
+        network(images)
+    listening.remove()
+    apart = (heard[0] / last.input.step).frac().abs() - 0.5
+    tied = (apart.abs() < 5e-5).any(1)
+    assert tied.float().mean() < 0.02
+    return tied
 
 
 def test_the_logits_of_lenet5_are_those_of_onnx_runtime_on_mnist(trained, seed):
