@@ -269,17 +269,19 @@ class Search:
         frozen = self._trials()[number]
         if frozen.state.is_finished():
             return None
-        trial = optuna.trial.Trial(self.study, frozen._trial_id)
-        for name, limit in self.goal.limits.items():
-            trial.set_constraint(name, miss(found.value(name), limit))
+        trial, aim = optuna.trial.Trial(self.study, frozen._trial_id), self.goal.minimize
         known = [found.bytes, found.macs, found.points, found.seconds]
-        trial.set_user_attr("tried", known + [found.ms] * (not math.isnan(found.ms)))
-        if "recipe" not in frozen.user_attrs:
-            trial.set_user_attr("again", True)  # it stands for one that was tried before
-            trial.set_user_attr("recipe", found.recipe.to_json())
-        aim = self.goal.minimize
-        values = [_scaled(found, aim), _scaled(found, OTHER[aim])]
-        return self.study.tell(number, values)
+        try:
+            for name in self.goal.limits.keys() - trial.constraints.keys():
+                trial.set_constraint(name, miss(found.value(name), self.goal.limits[name]))
+            trial.set_user_attr("tried", known + [found.ms] * (not math.isnan(found.ms)))
+            if "recipe" not in frozen.user_attrs:
+                trial.set_user_attr("again", True)  # it stands for one that was tried before
+                trial.set_user_attr("recipe", found.recipe.to_json())
+            values = [_scaled(found, aim), _scaled(found, OTHER[aim])]
+            return self.study.tell(number, values, skip_if_finished=True)
+        except optuna.exceptions.UpdateFinishedTrialError:  # another process told it meanwhile
+            return None
 
     def found(self) -> list[Tried]:
         """What was tried, in that order, each recipe once."""

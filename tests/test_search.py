@@ -144,6 +144,17 @@ def test_a_search_goes_on_in_another_process_where_it_stands(store):
     assert other.recipe != begun.recipe, "unless somebody works on it"
 
 
+def test_a_trial_that_two_processes_tell_at_once_is_told_once(store):
+    one, other = Search(goal(), store), Search(goal(), Store(store.database, store.address))
+    number, recipe = one.ask(0.0)
+    before = other._trials()
+    first, second = (Tried(recipe, 12_000, 1_000, points, 1.0) for points in (0.5, 0.6))
+    one.tell(number, first)
+    other._trials = lambda: before  # as it was when the other began to tell
+    assert other._tell(number, second) is None
+    assert one.found() == [first]
+
+
 def test_a_trial_that_failed_is_not_an_answer_and_is_told_once(store):
     search = Search(goal(), store)
     number, recipe = search.ask(0.0)
