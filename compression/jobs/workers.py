@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, CompressionError, StoreError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 EVENT_EVERY = 0.4  # seconds between two progress events of a job
+LEAVES_AFTER = 0.5  # seconds: a worker that is refused must have registered before it can leave
 
 
 def local_cluster(limits: Settings) -> SpecCluster:
@@ -64,8 +66,9 @@ def local_cluster(limits: Settings) -> SpecCluster:
 
 
 def warm_plugin(home: str) -> Any:
-    """What every worker does first. home: of the lab's store; a worker with another one is refused,
-    since nobody would find what it stores. Empty: workers of our own, which have our settings.
+    """What every worker does first. home: of the lab's store; a worker with another one is refused
+    and leaves, since nobody would find what it stores. Empty: workers of our own, which have our
+    settings.
     """
     from distributed import WorkerPlugin
 
@@ -78,6 +81,8 @@ def warm_plugin(home: str) -> Any:
 
         def setup(self, worker: Any) -> None:
             if home and Store().home != home:
+                leave = partial(worker.close_gracefully, restart=False, reason="another store")
+                worker.loop.call_later(LEAVES_AFTER, leave)
                 raise StoreError(
                     f"this worker would keep its runs in {Store().home}, but the lab looks for them"
                     f" in {home}: give both the same COMPRESSION_STORE and COMPRESSION_FILES"
