@@ -61,7 +61,8 @@ def logistic(z: np.ndarray) -> np.ndarray:
     return LOGISTIC[(z.clip(-STEEP, STEEP) + STEEP) >> 2]
 
 
-# what neighbours say: four cells added up, each `expected << 20 | level << 8 | negative << 4 | positive`
+# A cell as its neighbours see it, four of which are added up: expected << 20 | level << 8 |
+# below zero << 4 | above zero.
 _SIGNS = np.arange(256)
 _POSITIVE, _NEGATIVE = np.minimum(_SIGNS & 15, 4), np.minimum(_SIGNS >> 4, 4)
 _COUNT = np.minimum(_POSITIVE + _NEGATIVE, 4)
@@ -193,7 +194,8 @@ class _Sizes:
         new = np.bincount(cells, minlength=self.own.size).reshape(self.own.shape) * 16
         if self.top > 8:
             wide = np.pad(new, ((0, 0), (2, 2)))
-            new = sum(k * wide[:, i : i + self.top] for i, k in enumerate(KERNEL)) >> 4  # type: ignore[operator]
+            spread = [k * wide[:, i : i + self.top] for i, k in enumerate(KERNEL)]
+            new = np.sum(spread, axis=0) >> 4
         self.own += new
         self.whole += new.sum(0)
         if self.own.sum(1).max() > 1 << 22:
@@ -214,7 +216,8 @@ class _Layer:
         self._place(groups, height, width)
         self.seen = _Balance((2, rows), (1, columns), (2, self.many))
         self.signs, self.sizes = (_Balance((4, rows), (2, columns)) for _ in range(2))
-        self.mask = _Mixer(self.base, [0, 1, 1] + [0.5] * bool(self.many) + [0.7, 0.3, 0.2] * self.near)
+        group, near = [0.5] * bool(self.many), [0.7, 0.3, 0.2] * self.near
+        self.mask = _Mixer(self.base, [0, 1, 1, *group, *near])
         self.sign = _Mixer(0, [0, 0.2, 0.5] + [0.7, 0.3] * self.near)
         self.histograms = _Sizes(side.top)
 
@@ -329,7 +332,9 @@ class _Layer:
         positive = self.sign.code(self.io, (known > 0).astype(np.int64), x)
         level = np.ones(len(row), np.int64)
         if self.side.top > 1:
-            level += self.histograms.code(self.io, np.abs(known) - 1, self._class(row, column, near))
+            level += self.histograms.code(
+                self.io, np.abs(known) - 1, self._class(row, column, near)
+            )
             self._add(self.sizes, row, column, level, np.ones_like(level))
         self._add(self.signs, row, column, positive, 1 - positive)
         return positive, level
@@ -368,7 +373,9 @@ def encode(layers: Sequence[tuple[np.ndarray, Picture, Side]]) -> tuple[bytes, l
     return io.range.get_compressed().astype("<u4").tobytes(), bits
 
 
-def decode(data: bytes, layers: Sequence[tuple[tuple[int, int], Picture, Side]]) -> list[np.ndarray]:
+def decode(
+    data: bytes, layers: Sequence[tuple[tuple[int, int], Picture, Side]]
+) -> list[np.ndarray]:
     """The levels, int64 (rows, columns), of the bytes that `encode` gave. Raises FormatError where
     they can't be that.
     """

@@ -215,11 +215,12 @@ class Result(_OfRecipe):
 
 @dataclass(frozen=True)
 class Preview(_OfRecipe):
-    """A setting while one looks at it: its exact cost, and its accuracy by the images seen so far.
+    """A setting while one looks at it: its accuracy by the images seen so far, and its cost, the
+    sizes in which are estimated too until it is weighed.
 
     metric: as a Result's, wider as long as images are missing; loss: mean cross-entropy, estimated
-    as well; score: once all images of the split are seen. A preview is never stored, exported or
-    ranked; a Result is.
+    as well; score: once all images of the split are seen; it is weighed by then. A preview is never
+    stored, exported or ranked; a Result is.
     """
 
     recipe: Recipe
@@ -230,6 +231,7 @@ class Preview(_OfRecipe):
     metric: Metric
     loss: float
     score: Accuracy | None = None
+    weighed: bool = False
 
     def accuracy(self, split: str) -> Accuracy | None:
         return self.score if split == self.split else None
