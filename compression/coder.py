@@ -21,6 +21,7 @@ import numpy as np
 from .errors import CompressionError, FormatError
 
 ONE, CERTAIN = 4096, 65536
+LN_OF_TWO = 2839
 MOST = 256  # the largest level
 EMPTY, FULL = -128, 127  # densities of layers in which nothing, or everything, is not 0
 CLASSES = 20  # of the size that is expected of a level, half a natural logarithm apart
@@ -51,9 +52,9 @@ _BOTH = (np.stack([CERTAIN - LOGISTIC, LOGISTIC], axis=1) / CERTAIN).astype(np.f
 
 
 def ln(v: np.ndarray) -> np.ndarray:
-    """Natural logarithm of whole numbers, 1 to 2**53, in 1/ONE; int64."""
+    """Natural logarithm of twice a whole number, 1 to 2**53, in 1/ONE; int64."""
     mantissa, exponent = np.frexp(v)
-    return LOG[(mantissa * 8192).astype(np.int64) - 4096] + exponent * np.int64(2839)
+    return LOG[(mantissa * 8192).astype(np.int64) - 4096] + exponent * np.int64(LN_OF_TWO)
 
 
 def logistic(z: np.ndarray) -> np.ndarray:
@@ -345,7 +346,7 @@ class _Layer:
         few = np.repeat([4, 2], [rows, columns]) << 12
         mean = ln(np.array([self.mean]))[0]
         sums = self.sizes.sums
-        log = ln(sums[0] + few * (self.mean - 16)) - ln(sums[1]) - mean + 4 * 2839
+        log = ln(sums[0] + few * (self.mean - 16)) - ln(sums[1]) - mean + 4 * LN_OF_TWO
         z = log.take(row) + log.take(column + rows)
         if near:
             z += self._near_size(near[0]).astype(np.int64)

@@ -7,6 +7,7 @@ The longest prefix of the recipe whose checkpoint is stored is not run again.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -337,7 +338,9 @@ def cost_of(
     """The cost of a network whose file has this length and these parts."""
     last = (Stage(made.last.label(), made.last.family, size),) if made.last else ()
     sizes = sizes_of(model.architecture)
-    nonzero = {t.name: t.nonzero for t in made.compressed.tensors}
+    tensors = made.compressed.tensors
+    nonzero = {t.name: t.nonzero for t in tensors}
+    entropy = {t.name: math.ceil(t.entropy_bits() / 8) for t in tensors}
     return Cost(
         bytes=size,
         fp32_bytes=framework_bytes(model.architecture),
@@ -348,7 +351,7 @@ def cost_of(
         parts=parts,
         stages=made.stages + last,
         layers=tuple(
-            Layer(name, sizes[f"{name}.weight"], nonzero[f"{name}.weight"])
+            Layer(name, *(values[f"{name}.weight"] for values in (sizes, nonzero, entropy)))
             for name in layer_names(model.architecture)
         ),
         hidden=model.architecture.hidden,
