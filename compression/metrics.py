@@ -165,8 +165,8 @@ MEASURES: dict[str, Measure] = {
         True,
         lambda r, _: r.cost.entropy_bytes,
         _SIZES,
-        "Bytes that the symbols need at least when each is coded alone; the coder of the file learns"
-        " where zeros are, and can need less.",
+        "Bytes that the symbols need when each is coded alone; the file's coder learns where"
+        " zeros are, and can need less.",
     ),
     "zip_bytes": Measure(
         "Deflated size",
