@@ -10,7 +10,7 @@ from .recipe import Recipe
 from .sweep import coordinates
 
 REMEMBERED = 256
-USUAL = {  # bytes of pruned, quantized weights by their order-0 entropy
+USUAL = {  # bytes of pruned, quantized weights by their order-0 entropy, on images of 28 x 28
     "lenet_300_100": 0.78,
     "lenet5": 0.9,
     "net": 0.8,
@@ -18,6 +18,9 @@ USUAL = {  # bytes of pruned, quantized weights by their order-0 entropy
     "mobilenet_mini": 0.98,
     "vit_mini": 1.0,
 }
+
+
+ON_DIGITS = 1.0  # 8 x 8 pixels have no border that is always empty
 
 
 class Ratios:
@@ -32,7 +35,7 @@ class Ratios:
     def of(self, recipe: Recipe) -> float:
         """That of the nearest setting with the same steps, or what is usual for the network."""
         words, here = coordinates(recipe)
-        least, found = float("inf"), USUAL[recipe.model]
+        least, found = float("inf"), _usual(recipe)
         for other, ratio in self._known:
             its_words, there = coordinates(other)
             if its_words == words:
@@ -40,3 +43,7 @@ class Ratios:
                 if apart < least:
                     least, found = apart, ratio
         return found
+
+
+def _usual(recipe: Recipe) -> float:
+    return ON_DIGITS if recipe.dataset == "digits" else USUAL[recipe.model]

@@ -97,13 +97,16 @@ class LayerBytes(NamedTuple):
     @property
     def learned(self) -> str:
         """What the coder saved, or what it cost, against the order-0 entropy of the weights."""
-        return f", {units.against(self.weights, self.entropy)} order-0 entropy" * bool(self.entropy)
+        if not self.entropy:
+            return ""
+        return f", {units.against(self.weights, self.entropy)} order-0 entropy"
 
 
 def layer_bytes(result: Result | Preview) -> list[LayerBytes]:
     """Where the bytes are, per layer; the rows add up to the length of the file."""
     rows: dict[str, dict[str, int]] = {}
-    entropies = {layer.name: layer.entropy for layer in result.cost.layers}
+    layers = result.cost.layers if result.weighed else ()
+    entropies = {layer.name: layer.entropy for layer in layers}
     for part in result.cost.parts:
         kind = {"weights": "weights", "bias": "bias"}.get(part.part, "tables")
         row = rows.setdefault(part.layer, dict(weights=0, tables=0, bias=0))
