@@ -77,7 +77,7 @@ class ChannelPruning(Step):
             worth = unit_scores(group, scores)
             best = worth.argsort(descending=True, stable=True)[: kept(group.units, self.ratio)]
             keep[group.place] = best.sort().values
-        return narrow(model, keep, with_attached=True)
+        return narrow(model, keep, attached=True)
 
     def _scores(self, model: nn.Module, context: Context) -> Mapping[str, torch.Tensor]:
         if self.criterion == "taylor":

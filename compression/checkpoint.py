@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from .errors import CompressionError, FormatError
-from .models import ATTACHMENTS, Chain, attach, attached, build
+from .models import ATTACHMENTS, Chain, attach, attached_parts, build
 from .networks import Architecture
 from .recipe import Recipe
 from .result import Epoch, Stage
@@ -37,7 +37,8 @@ def dumps(checkpoint: Checkpoint) -> bytes:
         "recipe": checkpoint.recipe.to_dict(),
         "architecture": asdict(model.architecture),
         "attachments": {
-            f"{name}.{part}": [a.kind for a in found] for name, _, part, found in attached(model)
+            f"{name}.{part}": [a.kind for a in found]
+            for name, _, part, found in attached_parts(model)
         },
         "history": [asdict(e) for e in checkpoint.history],
         "stages": [asdict(s) for s in checkpoint.stages],

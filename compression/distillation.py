@@ -84,7 +84,7 @@ def cut_student(teacher: Chain, width: float, initial: str, seed: int, depth: fl
             norms = unit_scores(replace(group, members=tuple(rows)), _sizes(weights))
             strongest = norms.argsort(descending=True, stable=True)[: small[group.place]]
             keep[group.place] = strongest.sort().values
-    return narrow(shorter, keep, with_attached=False)
+    return narrow(shorter, keep, attached=False)
 
 
 def _sizes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

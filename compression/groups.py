@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch_pruning.dependency import DependencyGraph  # type: ignore[import-untyped]
 
-from .models import NORMS, Chain, attach, attached, build, stored, tensor_shapes
+from .models import NORMS, Chain, attach, attached_parts, build, stored, tensor_shapes
 from .networks import Architecture
 
 OUTPUTS, INPUTS = 0, 1
@@ -79,11 +79,11 @@ def _owners(a: Architecture) -> dict[str, int]:
     return owners
 
 
-def narrow(model: Chain, keep: Mapping[int, torch.Tensor], with_attached: bool) -> Chain:
+def narrow(model: Chain, keep: Mapping[int, torch.Tensor], attached: bool) -> Chain:
     """The network with a part of its hidden units.
 
     keep: by place in `Architecture.hidden`, which units stay, int64 in the order they will have;
-    with_attached: whether masks and levels come along, else the weights as they are used become
+    attached: whether masks and levels come along, else the weights as they are used become
     plain.
     """
     a = model.architecture
@@ -100,9 +100,9 @@ def narrow(model: Chain, keep: Mapping[int, torch.Tensor], with_attached: bool) 
         for name, layer in made.named_modules():
             for part, tensor in [*layer._parameters.items(), *layer._buffers.items()]:
                 if tensor is not None:
-                    old = stored(olds[name], part) if with_attached else getattr(olds[name], part)
+                    old = stored(olds[name], part) if attached else getattr(olds[name], part)
                     tensor.copy_(_cut(old, chosen.get(name, {})))
-    for name, _, part, found in attached(model) if with_attached else ():
+    for name, _, part, found in attached_parts(model) if attached else ():
         for attachment in found:
             state = {
                 key: _cut(value, chosen.get(name, {})) if value.dim() > 1 else value

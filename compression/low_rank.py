@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .channels import too_late
-from .models import NORMS, Chain, attached, build, carry, copy_weights, prunable_layers
+from .models import NORMS, Chain, attached_parts, build, carry, copy_weights, prunable_layers
 from .networks import Architecture
 from .recipe import Step, knob, register
 from .training import Context
@@ -76,7 +76,7 @@ class LowRank(Step):
 
 def _carry_small(model: Chain, made: Chain) -> None:
     """The levels of biases and norms; the bias of a layer that was split is that of its second."""
-    for name, layer, part, _ in attached(model):
+    for name, layer, part, _ in attached_parts(model):
         if isinstance(layer, NORMS) or part == "bias":
             new = made.get_submodule(name)
             carry(

@@ -163,7 +163,7 @@ def attachments(layer: nn.Module, part: str = "weight") -> list[Attachment]:
     return list(layer.parametrizations[part])  # type: ignore[index]
 
 
-def attached(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, list[Attachment]]]:
+def attached_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, list[Attachment]]]:
     """(name of the layer, the layer, part, its attachments) of all tensors that have some."""
     for name, layer in list(model.named_modules()):
         for part in ("weight", "bias"):
@@ -200,7 +200,7 @@ def fix_norm(norm: nn.BatchNorm2d) -> None:
 def into_training(model: nn.Module) -> None:
     """Training mode; batch norms with something attached stay the scale and shift that they are."""
     model.train()
-    for _, layer, _, _ in attached(model):
+    for _, layer, _, _ in attached_parts(model):
         if isinstance(layer, nn.BatchNorm2d):
             layer.eval()
 

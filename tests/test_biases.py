@@ -11,7 +11,7 @@ from compression.biases import BiasQuantization, bias_grid
 from compression.checkpoint import Checkpoint
 from compression.compressed import compress, decompress
 from compression.inference import Forward
-from compression.models import attached, build, effective_state, into_training, same_weights
+from compression.models import attached_parts, build, effective_state, into_training, same_weights
 from compression.networks import architecture_for
 from compression.recipe import Recipe
 from compression.storage import dumps, loads
@@ -100,8 +100,10 @@ def test_checkpoints_keep_them(model):
     network = applied(uneven(model, "digits"), "digits", steps)
     found = checkpoint.loads(checkpoint.dumps(Checkpoint(Recipe(model, "digits"), network)))
     assert same_weights(found.model, network)
-    kinds = [(name, part, [a.kind for a in f]) for name, _, part, f in attached(network)]
-    assert kinds == [(n, part, [a.kind for a in f]) for n, _, part, f in attached(found.model)]
+    kinds = [(name, part, [a.kind for a in f]) for name, _, part, f in attached_parts(network)]
+    assert kinds == [
+        (n, part, [a.kind for a in f]) for n, _, part, f in attached_parts(found.model)
+    ]
 
 
 @pytest.mark.parametrize("model", ["net", "resnet20", "vit_mini"])
