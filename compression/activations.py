@@ -14,7 +14,16 @@ import torch
 from torch import nn
 
 from .importance import look_at_inputs
-from .models import Chain, InputRange, attach, attachments, build, prunable_layers, scale_and_shift
+from .models import (
+    Chain,
+    InputRange,
+    attach,
+    attachments,
+    build,
+    carry,
+    prunable_layers,
+    scale_and_shift,
+)
 from .networks import Architecture
 from .pruning import Pruned
 from .quantization import int8_already, uniform_grid
@@ -37,14 +46,17 @@ def input_range(low: float, high: float, bits: int) -> tuple[float, float]:
 
 def fold_norms(model: Chain, bits: int) -> Chain:
     """The network with its batch norms in the convolutions before them, and with ranges (not set
-    yet) at the input of each layer. Pruned weights stay pruned; other levels are gone.
+    yet) at the input of each layer. Pruned weights stay pruned, biases keep their levels; those of
+    weights are gone.
     """
     made = build(replace(model.architecture, activation_bits=bits))
     new, norms = dict(made.named_modules()), _norms(model)
     with torch.no_grad():
         for name, layer in model.named_modules():
             if isinstance(layer, nn.LayerNorm):
-                new[name].load_state_dict(layer.state_dict())
+                for part in ("weight", "bias"):
+                    getattr(new[name], part).copy_(getattr(layer, part))
+                    carry(layer, new[name], part)
         for name, layer in prunable_layers(model):
             W = layer.weight
             bias = torch.zeros(len(W)) if layer.bias is None else layer.bias
@@ -56,6 +68,7 @@ def fold_norms(model: Chain, bits: int) -> Chain:
             own.weight.copy_(W)
             if own.bias is not None:
                 own.bias.copy_(bias)
+                carry(norms.get(name, layer), own, "bias")
             if any(isinstance(a, Pruned) for a in attachments(layer)):
                 attach(own, Pruned(layer.weight != 0))
     return made.train(model.training)

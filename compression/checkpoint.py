@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from .errors import CompressionError, FormatError
-from .models import ATTACHMENTS, Chain, attach, attachments, build, prunable_layers
+from .models import ATTACHMENTS, Chain, attach, attached_parts, build
 from .networks import Architecture
 from .recipe import Recipe
 from .result import Epoch, Stage
@@ -37,7 +37,8 @@ def dumps(checkpoint: Checkpoint) -> bytes:
         "recipe": checkpoint.recipe.to_dict(),
         "architecture": asdict(model.architecture),
         "attachments": {
-            name: [a.kind for a in attachments(layer)] for name, layer in prunable_layers(model)
+            f"{name}.{part}": [a.kind for a in found]
+            for name, _, part, found in attached_parts(model)
         },
         "history": [asdict(e) for e in checkpoint.history],
         "stages": [asdict(s) for s in checkpoint.stages],
@@ -78,14 +79,15 @@ def _rebuild(meta: dict[str, Any], state: dict[str, Any]) -> Chain:
     values = meta["architecture"]
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     model = build(Architecture(**known))
-    for name, layer in prunable_layers(model):
-        for i, kind in enumerate(meta["attachments"][name]):
-            start = f"{name}.parametrizations.weight.{i}."
+    for tensor, kinds in meta["attachments"].items():
+        name, _, part = tensor.rpartition(".")
+        for i, kind in enumerate(kinds):
+            start = f"{name}.parametrizations.{part}.{i}."
             own = {
                 key.removeprefix(start): value
                 for key, value in state.items()
                 if key.startswith(start)
             }
-            attach(layer, ATTACHMENTS[kind].from_state(own))
+            attach(model.get_submodule(name), ATTACHMENTS[kind].from_state(own), part)
     model.load_state_dict(state)
     return model

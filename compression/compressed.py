@@ -25,13 +25,14 @@ from .quantization import Codebook, FixedPoint, Grid
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats
 SAMPLE = 512  # weights that are looked at first
 KINDS = ("raw", "float", "codebook", "grid", "fixed_point")
+MOST_SMALL = 256  # the largest symbol of a bias or a norm, either way
 
 
 @dataclass(frozen=True)
 class CompressedTensor:
-    """One tensor. kind: one of KINDS.
+    """One tensor. kind: one of KINDS; biases and norms are raw, or a grid with one step.
 
-    raw, float: `values`, float32 of the tensor's shape (float: with many zeros, or large)
+    raw, float: `values`, float32 of the tensor's shape (float: of weights)
     codebook:   `symbols` are indices into `table`, float32 ascending
     grid:       value = symbol * table; table: float32 step, (1,) or one per output unit
     fixed_point: value = symbol / table; table: float32 (1,), Q
@@ -115,21 +116,6 @@ def count_tops(values: np.ndarray) -> Counted:
     return Counted(alphabet, counts[alphabet], places.astype(np.int32))
 
 
-def float_rest(values: np.ndarray) -> np.ndarray:
-    """The three lower bytes of the values that are not ZERO: uint8 (nonzero, 3)."""
-    raw = np.ascontiguousarray(values, dtype="<f4").reshape(-1)
-    return raw[raw.view("<u4") != 0].view(np.uint8).reshape(-1, 4)[:, :3]
-
-
-def join_float(tops: np.ndarray, lows: np.ndarray) -> np.ndarray:
-    """The float32 values (N,) of their symbols and of what `float_rest` gave."""
-    raw = np.zeros((len(tops), 4), np.uint8)
-    nonzero = tops != ZERO
-    raw[nonzero, :3] = lows
-    raw[:, 3] = np.where(nonzero, tops, 0)
-    return raw.reshape(-1).view("<f4")
-
-
 def _decode(kind: str, symbols: np.ndarray, table: np.ndarray) -> np.ndarray:
     if kind == "codebook":
         return table[symbols]
@@ -159,16 +145,12 @@ def compress(model: Chain, dataset: str) -> CompressedModel:
     """Take the network as it is used (masks and levels applied) apart into symbols and tables,
     without any loss.
     """
-    by_layer = {name: attachments(layer) for name, layer in prunable_layers(model)}
     tensors = []
     for name, value in effective_state(model).items():
         layer, part = name.rsplit(".", 1)
-        array = value.numpy()
-        tensors.append(
-            _weight(name, array, by_layer[layer])
-            if part == "weight" and layer in by_layer
-            else _raw(name, array)
-        )
+        attached = attachments(model.get_submodule(layer), part)
+        make = _weight if value.dim() > 1 else _small
+        tensors.append(make(name, value.numpy(), attached))
     return CompressedModel(model.architecture, dataset, tuple(tensors))
 
 
@@ -179,7 +161,7 @@ def decompress(compressed: CompressedModel) -> Chain:
     if compressed.architecture.activation_bits:  # whole numbers are multiplied with whole numbers
         layers = dict(prunable_layers(model))
         for t in compressed.tensors:
-            if t.kind == "grid" and t.table is not None:
+            if t.kind == "grid" and t.table is not None and len(t.shape) > 1:
                 attach(layers[t.name.removesuffix(".weight")], _any_multiple(t.table, t.shape))
     return model
 
@@ -192,7 +174,12 @@ def _any_multiple(steps: np.ndarray, shape: tuple[int, ...]) -> Grid:
     return Grid(step, low, torch.tensor([2**25 + 1]), torch.tensor([1]))
 
 
-def _raw(name: str, array: np.ndarray) -> CompressedTensor:
+def _small(name: str, array: np.ndarray, attached: list[Attachment]) -> CompressedTensor:
+    """A bias, or a part of a norm: on its grid, or plain floats."""
+    for quantizer in reversed(attached):
+        found = _on_grid(name, array, quantizer) if isinstance(quantizer, Grid) else None
+        if found and found.symbols is not None and np.abs(found.symbols).max() <= MOST_SMALL:
+            return found
     return CompressedTensor(name, array.shape, "raw", values=array.copy())
 
 

@@ -1,21 +1,14 @@
-"""Symbols to bits and back: one static model per tensor, range coding by constriction. See
-docs/format.md.
+"""Symbols counted, and their order-0 entropy: what a code can reach that looks at one number at a
+time, and what the coder of the file is compared with.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import constriction
 import numpy as np
 
-from .errors import FormatError
-
-_Categorical = constriction.stream.model.Categorical
-_queue = constriction.stream.queue
 MOST_COUNTED = 1 << 16  # symbols further apart than this are sorted instead of counted
-# what one byte says: 0, does not occur; from 1 on a count, to 1/8 octave
-FREQUENCIES = np.concatenate([[0.0], np.rint(np.exp2(np.arange(255) / 8))])
 
 
 class Counted(NamedTuple):
@@ -55,49 +48,3 @@ def order0_bits(symbols: np.ndarray) -> float:
 def bits_of(counts: np.ndarray) -> float:
     """The same, of symbols that occur so often. counts: int (S,), each at least 1."""
     return float(-(counts * np.log2(counts / counts.sum())).sum())
-
-
-def frequency_codes(counts: np.ndarray) -> np.ndarray:
-    """The byte that stands for each count.
-
-    counts: int, at least 1, below 2**31. Returns uint8, same shape.
-    """
-    return (1 + np.rint(8 * np.log2(counts))).astype(np.uint8)
-
-
-def encode(indices: np.ndarray, codes: np.ndarray) -> bytes:
-    """Bits of symbols. indices: int (N,), 0 to len(codes) - 1; codes: uint8, as from
-    `frequency_codes`.
-
-    Returns a whole number of 32-bit little-endian words; nothing at all for an alphabet of one
-    symbol.
-    """
-    if len(codes) < 2 or not len(indices):
-        return b""
-    encoder = _queue.RangeEncoder()
-    encoder.encode(indices.astype(np.int32, copy=False), _model(codes))
-    return encoder.get_compressed().astype("<u4").tobytes()
-
-
-def decode(data: bytes, codes: np.ndarray, n: int) -> np.ndarray:
-    """n symbols, int32 (n,), of the bytes that `encode` gave.
-
-    Raises FormatError where they can't be that.
-    """
-    if len(codes) < 2 or not n:
-        if data:
-            raise FormatError("a tensor with one symbol has no coded bytes, but there are some")
-        return np.zeros(n, np.int32)
-    words = np.frombuffer(data, "<u4").astype(np.uint32)
-    try:
-        decoder = _queue.RangeDecoder(words)
-        symbols = decoder.decode(_model(codes), n)
-    except (AssertionError, ValueError) as e:
-        raise FormatError(f"coded weights can't be decoded: {e}") from None
-    if not decoder.maybe_exhausted():
-        raise FormatError("coded weights are longer than the tensor needs")
-    return symbols
-
-
-def _model(codes: np.ndarray):  # type: ignore[no-untyped-def]
-    return _Categorical(FREQUENCIES[codes], perfect=False)

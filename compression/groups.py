@@ -13,11 +13,10 @@ import torch
 from torch import nn
 from torch_pruning.dependency import DependencyGraph  # type: ignore[import-untyped]
 
-from .models import Chain, attach, attachments, build, prunable_layers, stored, tensor_shapes
+from .models import NORMS, Chain, attach, attached_parts, build, stored, tensor_shapes
 from .networks import Architecture
 
 OUTPUTS, INPUTS = 0, 1
-NORMS = nn.BatchNorm2d | nn.LayerNorm
 
 
 class Member(NamedTuple):
@@ -84,7 +83,8 @@ def narrow(model: Chain, keep: Mapping[int, torch.Tensor], attached: bool) -> Ch
     """The network with a part of its hidden units.
 
     keep: by place in `Architecture.hidden`, which units stay, int64 in the order they will have;
-    attached: whether masks and levels come along, else the weights as they are used become plain.
+    attached: whether masks and levels come along, else the weights as they are used become
+    plain.
     """
     a = model.architecture
     hidden = tuple(len(keep[i]) if i in keep else n for i, n in enumerate(a.hidden))
@@ -102,14 +102,13 @@ def narrow(model: Chain, keep: Mapping[int, torch.Tensor], attached: bool) -> Ch
                 if tensor is not None:
                     old = stored(olds[name], part) if attached else getattr(olds[name], part)
                     tensor.copy_(_cut(old, chosen.get(name, {})))
-    if attached:
-        for name, new in prunable_layers(made):
-            for attachment in attachments(olds[name]):
-                state = {
-                    part: _cut(value, chosen.get(name, {})) if value.dim() > 1 else value
-                    for part, value in attachment.state_dict().items()
-                }
-                attach(new, type(attachment).from_state(state))
+    for name, _, part, found in attached_parts(model) if attached else ():
+        for attachment in found:
+            state = {
+                key: _cut(value, chosen.get(name, {})) if value.dim() > 1 else value
+                for key, value in attachment.state_dict().items()
+            }
+            attach(made.get_submodule(name), type(attachment).from_state(state), part)
     return made.train(model.training)
 
 

@@ -111,6 +111,9 @@ def _ready(layer: nn.Module) -> Layer:
     if isinstance(layer, nn.BatchNorm2d):
         scale, shift = (x[:, None, None] for x in scale_and_shift(layer))
         return lambda x: x * scale + shift
+    if isinstance(layer, nn.LayerNorm):
+        shape, parts = layer.normalized_shape, (layer.weight.detach(), layer.bias.detach())
+        return lambda x: F.layer_norm(x, shape, *parts, layer.eps)
     if isinstance(layer, nn.MaxPool2d) and _is_pairs(layer):
         return max_of_pairs
     own = copy.copy(layer)  # the layer itself keeps its mode, and who listens to it hears nothing

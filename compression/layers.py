@@ -63,7 +63,7 @@ def layer_views(recipe: Recipe, store: Store) -> tuple[LayerView, ...]:
     """Every layer with weights, from input to output. The recipe's training must be stored."""
     check(recipe)
     made = build_up(recipe, store, Memory())
-    _, parts = storage.measure(made.compressed)
+    _, parts = storage.write(made.compressed)
     sizes: dict[str, int] = {}
     for part in parts:
         sizes[part.layer] = sizes.get(part.layer, 0) + part.bytes

@@ -24,6 +24,7 @@ from .estimates import FIRST_SHOWN, SCHEDULE, Estimator, Prior, margins
 from .evaluation import Seen, accuracy, answers, logits, losses, wilson
 from .inference import Forward, frozen_weights, one_thread
 from .pipeline import (
+    Made,
     Memory,
     build_up,
     check,
@@ -34,7 +35,7 @@ from .pipeline import (
 )
 from .recipe import Recipe
 from .restore import restored
-from .result import Accuracy, Baseline, Cost, Estimate, Metric, Preview, Result
+from .result import Accuracy, Baseline, Cost, Estimate, Metric, Part, Preview, Result
 from .store import Store
 from .sweep import coordinates
 
@@ -103,7 +104,8 @@ class _Look:
 
     before: answers that its own are compared with, or None; forward: its network; margins, losses,
     answers: (N,), of the images seen; pace: seconds per image; score, loss: once all are seen, when
-    of the others only the answers are needed still.
+    of the others only the answers are needed still; weighed: whether the cost is that of the file,
+    not an estimate.
     """
 
     ask: Ask
@@ -118,6 +120,7 @@ class _Look:
     pace: float = 0.0
     score: Accuracy | None = None
     loss: float = math.nan
+    weighed: bool = False
 
     @property
     def seen(self) -> int:
@@ -128,12 +131,12 @@ class _Look:
         if self.score is not None:
             m, n = self.score.metric, self.score.total
             exact = Estimate(m.value, m.value, m.value, n, n)
-            return Preview(*known, exact, m, self.loss, self.score)
+            return Preview(*known, exact, m, self.loss, self.score, self.weighed)
         assert self.estimator is not None and self.losses is not None
         e = self.estimator.estimate()
         low, high = (wilson(round(share * e.total), e.total) for share in (e.low, e.high))
         loss = self.estimator.mean(self.losses)
-        return Preview(*known, e, Metric(e.value, low.low, high.high), loss)
+        return Preview(*known, e, Metric(e.value, low.low, high.high), loss, None, self.weighed)
 
     def see_more(self) -> None:
         """One batch: the next of the schedule, or as many images as a moment allows."""
@@ -182,6 +185,8 @@ class Live:
         look = self._look(ask)
         while look.seen < FIRST_SHOWN and look.score is None:
             look.see_more()
+        if not look.weighed and (goal != "estimate" or look.score is not None):
+            self._weigh(look)
         while goal != "estimate" and look.score is None and time.perf_counter() < until:
             look.see_more()
         if look.score is not None and ask.key in self._open:
@@ -202,7 +207,7 @@ class Live:
     def _new_look(self, ask: Ask) -> _Look:
         check(ask.recipe)
         base = self._base(ask)
-        made = build_up(ask.recipe, self.store, self.memory)
+        made = build_up(ask.recipe, self.store, self.memory, exact=False)
         before = None if ask.recipe == ask.recipe.dense else base.dense_answers
         known = self._done.get(Ask(ask.recipe, ask.split).key)
         with frozen_weights():
@@ -215,12 +220,25 @@ class Live:
             cost = (
                 known.cost
                 if known and ask.layer
-                else cost_of(made.model, made, *storage.measure(made.compressed), zip_bytes=None)
+                else cost_of(made.model, made, *self._about(ask.recipe, made), zip_bytes=None)
             )
         seed, n = int(ask.recipe.digest[:8], 16), len(base.split)
         estimator = Estimator(base.prior_of(ask.recipe), seed)
         empty = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint8)
         return _Look(ask, base, cost, before, forward, estimator, *empty)
+
+    def _about(self, recipe: Recipe, made: Made) -> tuple[int, tuple[Part, ...]]:
+        """About how long the file is, and its parts."""
+        return storage.estimate(made.compressed, self.memory.ratios.of(recipe))
+
+    def _weigh(self, look: _Look) -> None:
+        """Write the file, to know how long it is."""
+        recipe = look.ask.recipe
+        made = build_up(recipe, self.store, self.memory)
+        file, parts = self.memory.file(recipe, made.compressed)
+        with frozen_weights():
+            look.cost = cost_of(made.model, made, len(file), parts, zip_bytes=None)
+        look.weighed = True
 
     def _answers(self, ask: Ask) -> np.ndarray:
         """What the recipe's own network answers; usually it has been looked at already."""

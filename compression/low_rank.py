@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .channels import too_late
-from .models import Chain, build, copy_weights, prunable_layers
+from .models import NORMS, Chain, attached_parts, build, carry, copy_weights, prunable_layers
 from .networks import Architecture
 from .recipe import Step, knob, register
 from .training import Context
@@ -67,7 +67,18 @@ class LowRank(Step):
                     state["first.weight"].copy_(B.view_as(state["first.weight"]))
                     if layer.bias is not None:
                         state["second.bias"].copy_(layer.bias)
+        _carry_small(model, made)
         return made.train(model.training)
 
     def label(self) -> str:
         return f"rank {100 * self.share:.0f} %"
+
+
+def _carry_small(model: Chain, made: Chain) -> None:
+    """The levels of biases and norms; the bias of a layer that was split is that of its second."""
+    for name, layer, part, _ in attached_parts(model):
+        if isinstance(layer, NORMS) or part == "bias":
+            new = made.get_submodule(name)
+            carry(
+                layer, new.get_submodule("second") if isinstance(new, nn.Sequential) else new, part
+            )

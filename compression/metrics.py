@@ -160,12 +160,13 @@ MEASURES: dict[str, Measure] = {
         "Bits of the file by weights of the dense network.",
     ),
     "entropy_bytes": Measure(
-        "Entropy bound",
+        "Order-0 entropy",
         BYTES,
         True,
         lambda r, _: r.cost.entropy_bytes,
         _SIZES,
-        "Bytes that the symbols need at least when each is coded alone.",
+        "Bytes that the symbols need when each is coded alone; the file's coder learns where"
+        " zeros are, and can need less.",
     ),
     "zip_bytes": Measure(
         "Deflated size",

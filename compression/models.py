@@ -4,6 +4,7 @@ ranges.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -21,6 +22,7 @@ from .networks import (
 from .recipe import Step
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+NORMS = nn.BatchNorm2d | nn.LayerNorm
 
 
 class Chain(nn.Sequential):
@@ -126,8 +128,8 @@ def prunable_layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv
 
 
 class Attachment(nn.Module):
-    """What a step attached to a weight: `forward` takes the stored weight and gives the one that
-    the network uses.
+    """What a step attached to a weight or a bias: `forward` takes the stored one and gives the one
+    that the network uses.
 
     `kind` names the class in checkpoints. Buffers and parameters are all its state; `from_state`
     builds it from them.
@@ -149,16 +151,58 @@ def attachable(cls: type[Attachment]) -> type[Attachment]:
     return cls
 
 
-def attach(layer: nn.Module, attachment: Attachment) -> None:
-    """Put one more attachment behind those that the layer's weight has."""
-    parametrize.register_parametrization(layer, "weight", attachment, unsafe=True)
+def attach(layer: nn.Module, attachment: Attachment, part: str = "weight") -> None:
+    """Put one more attachment behind those that the layer's weight, or its bias, has."""
+    parametrize.register_parametrization(layer, part, attachment, unsafe=True)
 
 
-def attachments(layer: nn.Module) -> list[Attachment]:
-    """The attachments of the layer's weight, in the order in which they act."""
-    if not parametrize.is_parametrized(layer, "weight"):
+def attachments(layer: nn.Module, part: str = "weight") -> list[Attachment]:
+    """The attachments of the layer's weight, or of its bias, in the order in which they act."""
+    if not parametrize.is_parametrized(layer, part):
         return []
-    return list(layer.parametrizations["weight"])  # type: ignore[index]
+    return list(layer.parametrizations[part])  # type: ignore[index]
+
+
+def attached_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, list[Attachment]]]:
+    """(name of the layer, the layer, part, its attachments) of all tensors that have some."""
+    for name, layer in list(model.named_modules()):
+        for part in ("weight", "bias"):
+            if attachments(layer, part):
+                yield name, layer, part, attachments(layer, part)
+
+
+def small_tensors(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """(layer, part) of all biases, and of the scales of norms."""
+    for layer in list(model.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d | NORMS) and layer.bias is not None:
+            yield layer, "bias"
+        if isinstance(layer, NORMS):
+            yield layer, "weight"
+
+
+def carry(old: nn.Module, new: nn.Module, part: str) -> None:
+    """Attach to the new layer what this part of the old one, of the same values, has."""
+    for attachment in attachments(old, part):
+        attach(new, type(attachment).from_state(attachment.state_dict()), part)
+
+
+def fix_norm(norm: nn.BatchNorm2d) -> None:
+    """Make a batch norm the scale and the shift that it comes to: its weight and its bias."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    with torch.no_grad():
+        scale, shift = scale_and_shift(norm)
+        norm.weight.copy_(scale)
+        norm.bias.copy_(shift)
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1.0).sub_(norm.eps)  # with eps it is 1 again, to the bit
+
+
+def into_training(model: nn.Module) -> None:
+    """Training mode; batch norms with something attached stay the scale and shift that they are."""
+    model.train()
+    for _, layer, _, _ in attached_parts(model):
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
 
 
 def stored(layer: nn.Module, part: str = "weight") -> torch.Tensor:
@@ -274,6 +318,25 @@ def unknown_layer(a: Architecture, own: Mapping[str, float], before: tuple[Step,
     if unknown is None or any(step.name in ("low_rank", "distill") for step in before):
         return ""
     return f"there is no layer {unknown!r} in {a.network}; it has {names}"
+
+
+@lru_cache(maxsize=256)
+def pictures(a: Architecture) -> dict[str, tuple[int, int, int]]:
+    """What the columns of each layer's weight are, as a matrix (outputs, columns), by the layer's
+    name: (groups, height, width) of a kernel, of a flattened picture (square), or (columns, 1, 1).
+    Do not change it.
+    """
+    found, channels, flat = {}, a.shape[0], False
+    for name, layer in empty(a).named_modules():
+        if isinstance(layer, nn.Conv2d):
+            height, width = layer.kernel_size
+            found[name] = layer.in_channels // layer.groups, height, width
+            channels = layer.out_channels
+        elif isinstance(layer, nn.Linear):
+            side = math.isqrt(layer.in_features // channels) if flat else 1
+            found[name] = layer.in_features // (side * side), side, side
+        flat = isinstance(layer, nn.Flatten) or (flat and not hasattr(layer, "weight"))
+    return found
 
 
 def tensor_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:

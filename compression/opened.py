@@ -44,7 +44,7 @@ def open_file(data: bytes, split: str, store: Store) -> Opened:
     compressed = storage.loads(data)
     score = evaluate_file(data, split=split)
     sizes: dict[str, int] = {}
-    for part in storage.measure(compressed)[1]:
+    for part in storage.write(compressed)[1]:
         sizes[part.layer] = sizes.get(part.layer, 0) + part.bytes
     layers = tuple(
         FileLayer(

@@ -53,7 +53,16 @@ def sizes_text(found: Result | Preview) -> str:
     """The four sizes of one network."""
     c = found.cost
     deflated = "" if c.zip_bytes is None else f" deflated {units.size(c.zip_bytes)},"
+    weights = sum(p.bytes for p in c.parts if p.part == "weights")
+    entropy = sum(layer.entropy for layer in c.layers)
+    learned = (
+        f" Its weights take {units.against(weights, entropy)} their order-0 entropy: the coder"
+        " learns where zeros are."
+        if entropy and found.weighed
+        else ""
+    )
     return (
         f"Nominal (params × bits) {units.size(c.nominal_bytes)}, fp32 file"
-        f" {units.size(c.fp32_bytes)},{deflated} .nnz {units.size(c.bytes)}."
+        f" {units.size(c.fp32_bytes)},{deflated} .nnz"
+        f" {units.size(c.bytes, not found.weighed)}.{learned}"
     )

@@ -7,6 +7,7 @@ The longest prefix of the recipe whose checkpoint is stored is not run again.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from .errors import Cancelled, NotOffered, StoreError
 from .evaluation import Seen, accuracy, change, predict, seen
 from .models import Chain, build, layer_names, same_weights, twin
 from .networks import architecture_for, refusals
+from .ratios import Ratios
 from .recipe import Recipe, Step, one_of
 from .result import Accuracy, Baseline, Change, Cost, Epoch, Layer, Part, Result, Stage
 from .store import Store
@@ -55,13 +57,24 @@ class Memory:
     """What a process keeps between runs, all of it bounded; one thread at a time.
 
     networks: checkpoints by their recipe's digest; facts: what steps found out about a network, by
-    the digest of the recipe that made it (see `Context.once`); sizes: of `.nnz` files, by digest.
+    the digest of the recipe that made it (see `Context.once`); sizes: of `.nnz` files, by digest;
+    files: the last of them, and where their bytes are; ratios: what the coder made of them.
     """
 
     def __init__(self) -> None:
         self.networks: LRUCache[str, Checkpoint] = LRUCache(8)
         self.facts: LRUCache[str, LRUCache[str, Any]] = LRUCache(4)
         self.sizes: LRUCache[str, int] = LRUCache(10_000)
+        self.files: LRUCache[str, tuple[bytes, tuple[Part, ...]]] = LRUCache(8)
+        self.ratios = Ratios()
+
+    def file(self, recipe: Recipe, compressed: CompressedModel) -> tuple[bytes, tuple[Part, ...]]:
+        """The file of a recipe's network and where its bytes are, written once."""
+        if recipe.digest not in self.files:
+            file, parts = self.files[recipe.digest] = storage.write(compressed)
+            self.sizes[recipe.digest] = len(file)
+            self.ratios.learn(recipe, storage.coder_ratio(compressed, parts))
+        return self.files[recipe.digest]
 
     def network(self, recipe: Recipe, store: Store, share: bool) -> Checkpoint:
         """A copy of the stored network of exactly this recipe. share: it has the same tensors, so
@@ -108,7 +121,7 @@ def run(
         return found
     start = time.perf_counter()
     made = build_up(recipe, store, memory, listen, stopped)
-    file, parts = storage.write(made.compressed)
+    file, parts = memory.file(recipe, made.compressed)
     model = decompress(storage.loads(file))
     if found:  # the figures are there, only the file is missing
         result, predictions = found, {}
@@ -279,9 +292,10 @@ def build_up(
     memory: Memory,
     listen: Listen = lambda progress: None,
     stopped: Callable[[], bool] = lambda: False,
+    exact: bool = True,
 ) -> Made:
     """Apply the steps behind the longest stored prefix; store a checkpoint behind each step that
-    trains.
+    trains. exact: whether sizes in between are those of files, or estimated where none was written.
     """
     start = start_network(recipe, store, memory)
     model, history, stages = start.model, list(start.history), list(start.stages)
@@ -298,7 +312,8 @@ def build_up(
         assert isinstance(changed, Chain)
         model, here = changed, recipe.prefix(i + 1)
         if step.is_training or i + 1 < len(recipe.steps):
-            stages.append(Stage(step.label(), step.family, _size(here, model, memory)))
+            size = _size(here, model, memory, exact or step.is_training)
+            stages.append(Stage(step.label(), step.family, size))
         if step.is_training:
             reached = Checkpoint(here, model, tuple(history), tuple(stages))
             store.put_checkpoint(here.digest, checkpoints.dumps(reached))
@@ -307,11 +322,14 @@ def build_up(
     return Made(model, recipe.dataset, tuple(history), before, last)
 
 
-def _size(recipe: Recipe, model: Chain, memory: Memory) -> int:
+def _size(recipe: Recipe, model: Chain, memory: Memory, exact: bool) -> int:
     """Length of the file of a recipe in the middle of a longer one."""
-    if recipe.digest not in memory.sizes:
-        memory.sizes[recipe.digest] = storage.measure(compress(model, recipe.dataset))[0]
-    return memory.sizes[recipe.digest]
+    if recipe.digest in memory.sizes:
+        return memory.sizes[recipe.digest]
+    compressed = compress(model, recipe.dataset)
+    if exact:
+        return len(memory.file(recipe, compressed)[0])
+    return storage.estimate(compressed, memory.ratios.of(recipe))[0]
 
 
 def cost_of(
@@ -320,7 +338,9 @@ def cost_of(
     """The cost of a network whose file has this length and these parts."""
     last = (Stage(made.last.label(), made.last.family, size),) if made.last else ()
     sizes = sizes_of(model.architecture)
-    nonzero = {t.name: t.nonzero for t in made.compressed.tensors}
+    tensors = made.compressed.tensors
+    nonzero = {t.name: t.nonzero for t in tensors}
+    entropy = {t.name: math.ceil(t.entropy_bits() / 8) for t in tensors}
     return Cost(
         bytes=size,
         fp32_bytes=framework_bytes(model.architecture),
@@ -331,7 +351,7 @@ def cost_of(
         parts=parts,
         stages=made.stages + last,
         layers=tuple(
-            Layer(name, sizes[f"{name}.weight"], nonzero[f"{name}.weight"])
+            Layer(name, *(values[f"{name}.weight"] for values in (sizes, nonzero, entropy)))
             for name in layer_names(model.architecture)
         ),
         hidden=model.architecture.hidden,

@@ -36,6 +36,7 @@ _FAMILIES = (
     "channels",
     "low_rank",
     "quantization",
+    "biases",
     "activations",
     "distillation",
 )  # the modules that hold the steps

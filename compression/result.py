@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from .recipe import Recipe
 
@@ -92,11 +92,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Layer:
-    """How many weights a layer has, and how many of them are not zero."""
+    """How many weights a layer has, and how many of them are not zero. entropy: bytes that they
+    would take by their order-0 entropy; 0 where it was not noted.
+    """
 
     name: str
     weights: int
     nonzero: int
+    entropy: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ class Stage:
 class Cost:
     """Sizes in bytes, counts, and where the bytes are; every size is the length of something that
     was really made,
-    except `nominal_bytes` (params x bits) and `entropy_bytes` (the order-0 bound), which are there
-    to compare with.
+    except `nominal_bytes` (params x bits) and `entropy_bytes` (order-0), which are there to compare
+    with.
     """
 
     bytes: int
@@ -184,6 +187,7 @@ class Result(_OfRecipe):
     history: tuple[Epoch, ...]
     file_digest: str  # blake2b-128 of the .nnz file
     seconds: float
+    weighed: ClassVar[bool] = True  # a preview may not be
 
     def accuracy(self, split: str) -> Accuracy | None:
         return self.test if split == "test" else self.validation
@@ -215,11 +219,12 @@ class Result(_OfRecipe):
 
 @dataclass(frozen=True)
 class Preview(_OfRecipe):
-    """A setting while one looks at it: its exact cost, and its accuracy by the images seen so far.
+    """A setting while one looks at it: its accuracy by the images seen so far, and its cost, the
+    sizes in which are estimated too until it is weighed.
 
     metric: as a Result's, wider as long as images are missing; loss: mean cross-entropy, estimated
-    as well; score: once all images of the split are seen. A preview is never stored, exported or
-    ranked; a Result is.
+    as well; score: once all images of the split are seen; it is weighed by then. A preview is never
+    stored, exported or ranked; a Result is.
     """
 
     recipe: Recipe
@@ -230,6 +235,7 @@ class Preview(_OfRecipe):
     metric: Metric
     loss: float
     score: Accuracy | None = None
+    weighed: bool = False
 
     def accuracy(self, split: str) -> Accuracy | None:
         return self.score if split == self.split else None

@@ -8,66 +8,74 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
 from torch import nn
 
-from . import entropy
-from .compressed import ZERO, CompressedModel, CompressedTensor, float_rest, join_float
+from . import coder
+from .coder import Side, side_of
+from .compressed import CompressedModel, CompressedTensor
 from .data import DATASETS
 from .errors import FormatError
-from .models import empty, prunable_layers, tensor_shapes
+from .levels import (
+    MANTISSA,
+    Levels,
+    floats_of,
+    levels_of,
+    pack,
+    packed_bytes,
+    symbols_of,
+    unpack,
+)
+from .models import empty, pictures, prunable_layers, tensor_shapes
 from .networks import NETWORKS, Architecture
 from .result import Part
 
 MAGIC = b"NNZ"
-VERSION = 2
-KIND_IDS = {"raw": 0, "float": 1, "codebook": 2, "grid": 3, "fixed_point": 4}
+VERSION = 3
+KIND_IDS = {"float": 1, "codebook": 2, "grid": 3, "fixed_point": 4}
 DATASET_IDS = {
     "digits": 1,
     "mnist": 2,
     "fashion_mnist": 3,
     "cifar10": 4,
 }  # as in docs/format.md; the order of no table
-MOST_LISTED = 1 << 14  # numbers in the alphabet of a tensor, those that do not occur among them
+HALF, LOW, ODD, SYMMETRIC, ROWS = 8, 16, 32, 64, 128  # with a tensor's kind
 HEAD = len(MAGIC) + 1 + 4
+LEAST_HEAD = 3  # bytes before the stream about a weight
 MOST_BITS = 8
+MOST_SHIFT = 16  # low bits of a level; floats have MANTISSA
 MORE = 0x80  # with the network's id: ranks and bits of activations follow the hidden units
+WHERE = {"weight": "weights", "bias": "bias"}  # what the parts of a layer are called
+Coded = tuple[np.ndarray, coder.Picture, Side]
 
 
 class _Writer:
-    """Bytes, and to which layer and part each of them belongs.
+    """Bytes, and to which layer and part each of them belongs."""
 
-    keeps: False for one that only counts them.
-    """
-
-    def __init__(self, keeps: bool = True) -> None:
+    def __init__(self) -> None:
         self.chunks: list[bytes] = []
         self.parts: dict[tuple[str, str], int] = {}
-        self.owner, self.keeps = "file", keeps
 
-    def put(self, part: str, data: bytes) -> None:
-        self.put_later(part, len(data), lambda: data)
+    def put(self, owner: str, part: str, data: bytes) -> None:
+        self.chunks.append(data)
+        self.count(owner, part, len(data))
 
-    def put_later(self, part: str, length: int, make: Callable[[], bytes]) -> None:
-        """So many bytes that are only made if they are kept."""
-        key = (self.owner, part)
-        self.parts[key] = self.parts.get(key, 0) + length
-        if self.keeps:
-            self.chunks.append(make())
-
-    def varint(self, part: str, value: int) -> None:
-        out = bytearray()
-        while value >= 0x80:
-            out.append(value & 0x7F | 0x80)
-            value >>= 7
-        self.put(part, bytes([*out, value]))
+    def count(self, owner: str, part: str, n: int) -> None:
+        self.parts[owner, part] = self.parts.get((owner, part), 0) + n
 
     def rows(self) -> tuple[Part, ...]:
         return tuple(Part(layer, part, n) for (layer, part), n in self.parts.items())
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
 
 
 class _Reader:
@@ -93,6 +101,13 @@ class _Reader:
                 return value
         raise FormatError("a number in the file has more than 35 bits")
 
+    def rest(self) -> bytes:
+        """All that is left, which is whole words of 32 bits."""
+        left = len(self.data) - self.at
+        if left % 4:
+            raise FormatError(f"the stream has {left} bytes, which are no whole words of 32 bits")
+        return self.take(left)
+
     def array(self, dtype: str, n: int) -> np.ndarray:
         return np.frombuffer(self.take(n * np.dtype(dtype).itemsize), dtype)
 
@@ -100,32 +115,171 @@ class _Reader:
 def write(compressed: CompressedModel) -> tuple[bytes, tuple[Part, ...]]:
     """The file's bytes, and how many of them each part of each layer takes; the rows add up to the
     length.
+
+    The stream has one end for all layers: its bytes are shared out by the bits that each layer
+    took, those of biases and norms by how many numbers they are.
     """
     out = _Writer()
-    _write_body(out, compressed)
+    out.count("file", "header", HEAD)
+    out.put("file", "header", _header(compressed))
+    weights = [t for t in compressed.tensors if len(t.shape) > 1]
+    small = [t for t in compressed.tensors if len(t.shape) == 1]
+    on_grid = [t for t in small if t.kind == "grid"]
+    out.put("file", "header", _flags([t.kind == "grid" for t in small]))
+    split = [levels_of(t) for t in weights]
+    coded = _matrices(compressed.architecture, weights, split)
+    for tensor, levels, (_, _, side) in zip(weights, split, coded, strict=True):
+        _write_head(out, tensor, levels, side)
+    if on_grid:
+        coded.append(_write_row(out, on_grid))
+    for tensor in small:
+        if tensor.values is not None:
+            out.put(*_owner(tensor), tensor.values.astype("<f4").tobytes())
+    for tensor, levels in zip(weights, split, strict=True):
+        out.put(*_owner(tensor), pack(levels.low, levels.shift))
+    stream, bits = coder.encode(coded)
+    out.chunks.append(stream)
+    _share_out(out, len(stream), bits, weights, on_grid)
     body = b"".join(out.chunks)
     return MAGIC + bytes([VERSION]) + struct.pack("<I", zlib.crc32(body)) + body, out.rows()
 
 
-def measure(compressed: CompressedModel) -> tuple[int, tuple[Part, ...]]:
-    """Length of the file and of its parts, without the file: the weights are coded, to know how
-    long that is, and forgotten.
+def estimate(compressed: CompressedModel, ratio: float) -> tuple[int, tuple[Part, ...]]:
+    """About the length of the file and of its parts, in the time that counting symbols takes.
+
+    ratio: bytes that the coder needs, by the order-0 entropy (see `coder_ratio`).
     """
-    out = _Writer(keeps=False)
-    _write_body(out, compressed)
+    out = _Writer()
+    out.count("file", "header", HEAD + len(_header(compressed)))
+    for tensor in compressed.tensors:
+        owner, part = _owner(tensor)
+        if len(tensor.shape) > 1:
+            out.count(owner, "tables", LEAST_HEAD)
+        if tensor.table is not None:
+            out.count(owner, _table_part(tensor), len(_table(tensor)))
+        coded, rest = _order0(tensor)
+        out.count(owner, part, math.ceil((ratio * coded + rest) / 8))
     return sum(out.parts.values()), out.rows()
 
 
-def _write_body(out: _Writer, compressed: CompressedModel) -> None:
+def coder_ratio(compressed: CompressedModel, parts: tuple[Part, ...]) -> float:
+    """Bytes of the coded weights by their order-0 entropy. parts: as `write` gave them."""
+    known = [_order0(t) for t in compressed.tensors if len(t.shape) > 1]
+    coded, rest = (sum(bits) for bits in zip(*known, strict=True))
+    taken = 8 * sum(p.bytes for p in parts if p.part == WHERE["weight"])
+    return (taken - rest) / max(1.0, coded)
+
+
+def _order0(tensor: CompressedTensor) -> tuple[float, float]:
+    """Bits of a tensor: the entropy of what is coded, and those that stand as they are."""
+    bits = tensor.entropy_bits()
+    rest = bits if tensor.kind == "raw" else 8.0 * tensor.rest_bytes
+    return bits - rest, rest
+
+
+def _owner(tensor: CompressedTensor) -> tuple[str, str]:
+    """The tensor's layer, and what its numbers are called among the parts."""
+    layer, part = tensor.name.rsplit(".", 1)
+    return layer, WHERE["weight"] if len(tensor.shape) > 1 else WHERE["bias"]
+
+
+def _header(compressed: CompressedModel) -> bytes:
     a = compressed.architecture
-    out.parts["file", "header"] = HEAD
     more = (len(a.ranks), *a.ranks, a.activation_bits) if a.ranks or a.activation_bits else ()
     network = NETWORKS[a.network].id | (MORE if more else 0)
-    out.put("header", bytes([network, DATASET_IDS[compressed.dataset]]))
-    for value in (*a.shape, a.classes, len(a.hidden), *a.hidden, *more):
-        out.varint("header", value)
-    for tensor in compressed.tensors:
-        _write_tensor(out, tensor)
+    values = (len(a.hidden), *a.hidden, *more)
+    return bytes([network, DATASET_IDS[compressed.dataset]]) + b"".join(map(_varint, values))
+
+
+def _flags(some: list[bool]) -> bytes:
+    return np.packbits(np.array(some, bool), bitorder="little").tobytes()
+
+
+def _matrices(a: Architecture, weights: list[CompressedTensor], split: list[Levels]) -> list[Coded]:
+    shapes = pictures(a)
+    coded = []
+    for tensor, levels in zip(weights, split, strict=True):
+        matrix = levels.levels.reshape(tensor.shape[0], -1)
+        coded.append((matrix, shapes[tensor.name.removesuffix(".weight")], side_of(matrix)))
+    return coded
+
+
+def _write_head(out: _Writer, tensor: CompressedTensor, levels: Levels, side: Side) -> None:
+    """Kind, density, largest level, table: what a reader is told before the stream."""
+    (layer, _), kind, table = _owner(tensor), KIND_IDS[tensor.kind], tensor.table
+    head = bytes([side.density & 0xFF, side.top - 1])
+    if tensor.kind == "float":
+        head += bytes([levels.first]) + _varint(len(levels.low))
+    elif levels.shift:
+        kind, head = kind | LOW, head + bytes([levels.shift]) + _varint(len(levels.low))
+    if table is not None:
+        kind |= (HALF * _is_half(table)) | (ODD * levels.odd)
+        if tensor.kind == "codebook":
+            kind |= SYMMETRIC * _is_symmetric(table)
+            head += _varint(len(table))
+        elif len(table) > 1:
+            kind |= ROWS
+    out.put(layer, "tables", bytes([kind]) + head)
+    if table is not None:
+        out.put(layer, _table_part(tensor), _table(tensor))
+
+
+def _table_part(tensor: CompressedTensor) -> str:
+    return "codebook" if tensor.kind == "codebook" else "tables"
+
+
+def _table(tensor: CompressedTensor) -> bytes:
+    """The values of a tensor's table; of a symmetric codebook those above zero."""
+    assert tensor.table is not None
+    table = tensor.table
+    dtype = "<f2" if _is_half(table) else "<f4"
+    if tensor.kind == "codebook" and _is_symmetric(table):
+        table = table[len(table) - len(table) // 2 :]
+    return table.astype(dtype).tobytes()
+
+
+def _is_half(table: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        return bool((table.astype(np.float16).astype(np.float32) == table).all())
+
+
+def _is_symmetric(table: np.ndarray) -> bool:
+    """Whether a codebook follows from its values above zero and from how many it has."""
+    return table.tobytes() == _mirrored(table[len(table) - len(table) // 2 :], len(table)).tobytes()
+
+
+def _mirrored(above: np.ndarray, n: int) -> np.ndarray:
+    """A codebook of n values, from those above zero; zero is one of them where n is odd."""
+    return np.concatenate([-above[::-1], np.zeros(n % 2, np.float32), above])
+
+
+def _write_row(out: _Writer, on_grid: list[CompressedTensor]) -> Coded:
+    """Biases and norms that have levels: one more layer, of one row."""
+    row = np.concatenate([t.symbols for t in on_grid if t.symbols is not None]).reshape(1, -1)
+    steps = [t.table for t in on_grid if t.table is not None]
+    side, half = side_of(row), all(map(_is_half, steps))
+    out.put("file", "header", bytes([HALF * half, side.density & 0xFF, side.top - 1]))
+    for tensor, step in zip(on_grid, steps, strict=True):
+        out.put(_owner(tensor)[0], "tables", step.astype("<f2" if half else "<f4").tobytes())
+    return row, (row.size, 1, 1), side
+
+
+def _share_out(
+    out: _Writer,
+    length: int,
+    bits: list[float],
+    weights: list[CompressedTensor],
+    on_grid: list[CompressedTensor],
+) -> None:
+    """Count the bytes of the stream for the layers whose bits they are."""
+    numbers = np.array([math.prod(t.shape) for t in on_grid], np.float64)
+    each = np.array(bits[: len(weights)])
+    if on_grid:
+        each = np.append(each, bits[-1] * numbers / numbers.sum())
+    ends = np.rint(np.cumsum(each) * (length / max(1e-9, each.sum()))).astype(int)
+    ends[-1] = length
+    for tensor, n in zip([*weights, *on_grid], np.diff(ends, prepend=0).tolist(), strict=True):
+        out.count(*_owner(tensor), n)
 
 
 def dumps(compressed: CompressedModel) -> bytes:
@@ -151,12 +305,133 @@ def loads(data: bytes) -> CompressedModel:
         raise FormatError("the checksum is wrong: the file is damaged or was edited")
     reader = _Reader(body)
     architecture, dataset = _read_header(reader)
-    tensors = tuple(
-        _read_tensor(reader, name, shape) for name, shape in tensor_shapes(architecture).items()
-    )
-    if reader.at != len(body):
-        raise FormatError(f"{len(body) - reader.at} bytes too many at the end of the file")
-    return CompressedModel(architecture, dataset, tensors)
+    return CompressedModel(architecture, dataset, _read_tensors(reader, architecture))
+
+
+def _read_tensors(reader: _Reader, a: Architecture) -> tuple[CompressedTensor, ...]:
+    """All tensors: their heads, what stands as it is, then the stream up to the end."""
+    shapes, looks = tensor_shapes(a), pictures(a)
+    small = {name: shape[0] for name, shape in shapes.items() if len(shape) == 1}
+    flags = np.unpackbits(reader.array("u1", -(-len(small) // 8)), bitorder="little")
+    if flags[len(small) :].any():
+        raise FormatError("levels are announced for more biases than there are")
+    on_grid = [name for name, flag in zip(small, flags, strict=False) if flag]
+    heads = {name: _read_head(reader, name, s) for name, s in shapes.items() if len(s) > 1}
+    coded = [
+        ((s[0], math.prod(s[1:])), looks[name.removesuffix(".weight")], heads[name].side)
+        for name, s in shapes.items()
+        if len(s) > 1
+    ]
+    steps: dict[str, np.ndarray] = {}
+    if on_grid:
+        side, steps = _read_row(reader, on_grid)
+        n = sum(small[name] for name in on_grid)
+        coded.append(((1, n), (n, 1, 1), side))
+    found = {
+        name: CompressedTensor(name, (n,), "raw", values=reader.array("<f4", n))
+        for name, n in small.items()
+        if name not in steps
+    }
+    lows = [unpack(reader.take(h.low_bytes), h.low, h.shift) for h in heads.values()]
+    decoded = coder.decode(reader.rest(), coded)
+    for (name, head), levels, low in zip(heads.items(), decoded, lows, strict=False):
+        found[name] = head.tensor(name, shapes[name], levels.reshape(-1), low)
+    at = 0
+    for name, step in steps.items():
+        symbols = decoded[-1][0, at : (at := at + small[name])].astype(np.int32)
+        found[name] = CompressedTensor(name, (small[name],), "grid", symbols=symbols, table=step)
+    return tuple(found[name] for name in shapes)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What stands before the stream about one weight. low: how many levels have low bits; table:
+    as the tensor has it.
+    """
+
+    kind: str
+    side: Side
+    table: np.ndarray | None
+    first: int = 0
+    shift: int = 0
+    low: int = 0
+    odd: bool = False
+
+    @property
+    def low_bytes(self) -> int:
+        return packed_bytes(self.low, self.shift)
+
+    def tensor(
+        self, name: str, shape: tuple[int, ...], levels: np.ndarray, low: np.ndarray
+    ) -> CompressedTensor:
+        """The tensor with these levels, int64 (N,), and their low bits."""
+        if self.shift and np.count_nonzero(levels) != len(low):
+            raise FormatError(f"{name}: {len(low)} levels with low bits, but others are not 0")
+        found = Levels(levels, low, self.shift, self.first, self.odd)
+        if self.kind == "float":
+            return CompressedTensor(name, shape, "float", values=floats_of(found))
+        symbols = symbols_of(found, self.table if self.kind == "codebook" else None)
+        return CompressedTensor(name, shape, self.kind, symbols=symbols, table=self.table)
+
+
+def _read_head(reader: _Reader, name: str, shape: tuple[int, ...]) -> _Head:
+    n, rows = math.prod(shape), shape[0]
+    number = reader.take(1)[0]
+    kind = _name({i: k for k, i in KIND_IDS.items()}, number & 7, "kind of tensor")
+    allowed = {"float": 0, "codebook": HALF | LOW | ODD | SYMMETRIC}
+    if number & ~7 & ~allowed.get(kind, HALF | LOW | ODD | ROWS):
+        raise FormatError(f"{name}: a {kind} can't have the flags {number & ~7}")
+    side = _read_side(reader)
+    first, shift, low = 0, 0, 0
+    if kind == "float":
+        first, shift = reader.take(1)[0], MANTISSA
+    elif number & LOW:
+        shift = reader.take(1)[0]
+        if not 1 <= shift <= MOST_SHIFT:
+            raise FormatError(
+                f"{name}: levels have 1 to {MOST_SHIFT} low bits, {shift} in the file"
+            )
+    if shift:
+        low = reader.varint()
+        if low > n:
+            raise FormatError(f"{name}: {low} levels with low bits, but {n} weights")
+    values = None if kind == "float" else _read_table(reader, name, kind, number, n, rows)
+    return _Head(kind, side, values, first, shift, low, bool(number & ODD))
+
+
+def _read_table(
+    reader: _Reader, name: str, kind: str, flags: int, weights: int, rows: int
+) -> np.ndarray:
+    dtype = "<f2" if flags & HALF else "<f4"
+    if kind == "codebook":
+        size = reader.varint()
+        if not 1 <= size <= max(weights, 1):
+            raise FormatError(f"{name}: a codebook of {weights} weights can't have {size} values")
+        if flags & SYMMETRIC:
+            return _mirrored(reader.array(dtype, size // 2).astype(np.float32), size)
+        return reader.array(dtype, size).astype(np.float32)
+    table = reader.array(dtype, rows if flags & ROWS else 1).astype(np.float32)
+    return _steps(name, table)
+
+
+def _steps(name: str, table: np.ndarray) -> np.ndarray:
+    if not (np.isfinite(table) & (table > 0)).all():
+        raise FormatError(f"{name}: a step or Q must be a number above 0")
+    return table
+
+
+def _read_side(reader: _Reader) -> Side:
+    density, top = reader.take(2)
+    return Side(density - 256 if density > 127 else density, top + 1)
+
+
+def _read_row(reader: _Reader, names: list[str]) -> tuple[Side, dict[str, np.ndarray]]:
+    """Of biases and norms that have levels: what the coder is told, and the step of each."""
+    flags = reader.take(1)[0]
+    if flags not in (0, HALF):
+        raise FormatError(f"biases can't have the flags {flags}")
+    side, dtype = _read_side(reader), "<f2" if flags else "<f4"
+    return side, {n: _steps(n, reader.array(dtype, 1).astype(np.float32)) for n in names}
 
 
 def file_digest(data: bytes) -> str:
@@ -169,23 +444,16 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
     more, network_id = bool(network_id & MORE), network_id & ~MORE
     network = _name({n.id: name for name, n in NETWORKS.items()}, network_id, "network")
     dataset = _name({i: name for name, i in DATASET_IDS.items()}, dataset_id, "data set")
-    channels, height, width, classes, depth = (reader.varint() for _ in range(5))
-    shape = (channels, height, width)
-    entry = DATASETS[dataset]
-    if shape != entry.shape or classes != len(entry.classes):
-        raise FormatError(
-            f"{dataset}: images {entry.shape} and {len(entry.classes)} classes, {shape} and"
-            f" {classes} in the file"
-        )
-    if NETWORKS[network].is_offered(shape):
-        raise FormatError(f"{network} {NETWORKS[network].is_offered(shape)}")
+    entry, depth = DATASETS[dataset], reader.varint()
+    if NETWORKS[network].is_offered(entry.shape):
+        raise FormatError(f"{network} {NETWORKS[network].is_offered(entry.shape)}")
     possible = {len(h): h for h in NETWORKS[network].depths}
     if depth not in possible:
         raise FormatError(f"{network} has {list(possible)} hidden layers, {depth} in the file")
     hidden, most = tuple(reader.varint() for _ in range(depth)), possible[depth]
     if not all(1 <= n <= top for n, top in zip(hidden, most, strict=True)):
         raise FormatError(f"{network}: hidden units {hidden} do not lie between 1 and {most}")
-    plain = Architecture(network, shape, classes, hidden)
+    plain = Architecture(network, entry.shape, len(entry.classes), hidden)
     if not more:
         return plain, dataset
     ranks, bits = _read_ranks(reader, plain), reader.varint()
@@ -217,108 +485,3 @@ def _name(names: dict[int, str], number: int, what: str) -> str:
     if number not in names:
         raise FormatError(f"unknown {what} number {number}; known: {names}")
     return names[number]
-
-
-def _write_tensor(out: _Writer, tensor: CompressedTensor) -> None:
-    out.owner, part = tensor.name.rsplit(".", 1)
-    content = "weights" if part == "weight" else "bias"
-    if tensor.kind == "raw":
-        assert tensor.values is not None
-        out.put("tables", bytes([KIND_IDS["raw"]]))
-        out.put(content, tensor.values.astype("<f4").tobytes())
-        return
-    half = tensor.kind == "codebook" and tensor.table is not None and _is_half(tensor.table)
-    out.put("tables", bytes([KIND_IDS[tensor.kind] | (0x80 if half else 0)]))
-    alphabet, counts, places = tensor.counted
-    codes = entropy.frequency_codes(counts)
-    _write_model(out, alphabet, codes)
-    if tensor.table is not None:
-        if tensor.kind != "codebook":
-            out.varint("tables", len(tensor.table))
-        out.put(
-            "codebook" if tensor.kind == "codebook" else "tables",
-            tensor.table.astype("<f2" if half else "<f4").tobytes(),
-        )
-    coded = entropy.encode(places, codes)
-    out.varint("tables", len(coded) // 4)
-    out.put(content, coded)
-    if tensor.kind == "float" and tensor.values is not None:
-        values = tensor.values
-        out.put_later(content, tensor.rest_bytes, lambda: float_rest(values).tobytes())
-
-
-def _is_half(table: np.ndarray) -> bool:
-    with np.errstate(over="ignore"):
-        return bool((table.astype(np.float16).astype(np.float32) == table).all())
-
-
-def _write_model(out: _Writer, alphabet: np.ndarray, codes: np.ndarray) -> None:
-    """Ascending whole numbers and the frequency byte of each.
-
-    How many, the first (zigzag), their common distance; or 0 and every distance. Where they are
-    nearly
-    evenly spaced, those between are listed too, with the frequency byte 0: they do not occur.
-    """
-    first, gaps = int(alphabet[0]), np.diff(alphabet)
-    even = int(np.gcd.reduce(gaps)) if len(gaps) else 0
-    places = (alphabet - first) // even if even else np.zeros(1, np.int64)
-    if even and places[-1] + 1 <= 2 * len(alphabet):
-        listed = np.zeros(places[-1] + 1, np.uint8)
-        listed[places] = codes
-    else:
-        listed, even = codes, 0
-    out.varint("tables", len(listed))
-    out.varint("tables", first << 1 if first >= 0 else (-first << 1) - 1)
-    if len(listed) > 1:
-        out.varint("tables", even)
-        for gap in [] if even else gaps:
-            out.varint("tables", int(gap))
-    out.put("tables", listed.tobytes())
-
-
-def _read_model(reader: _Reader, weights: int) -> tuple[np.ndarray, np.ndarray]:
-    """The symbols that occur, int32 ascending, and their frequency bytes."""
-    n, zigzag = reader.varint(), reader.varint()
-    if not 1 <= n <= min(2 * weights, MOST_LISTED, len(reader.data)):
-        raise FormatError(f"a tensor of {weights} weights can't list {n} symbols")
-    first = zigzag >> 1 if zigzag % 2 == 0 else -((zigzag + 1) >> 1)
-    even = reader.varint() if n > 1 else 0
-    gaps = [even] * (n - 1) if even else [reader.varint() for _ in range(n - 1)]
-    alphabet = first + np.cumsum(np.array([0, *gaps], dtype=np.int64))
-    if min(gaps, default=1) < 1 or not -(2**24) < alphabet[0] <= alphabet[-1] < 2**24:
-        raise FormatError("the symbols of a tensor do not ascend, or are too large")
-    codes = reader.array("u1", n)
-    if not codes.any():
-        raise FormatError("none of the symbols of a tensor occurs")
-    return alphabet[codes > 0].astype(np.int32), codes[codes > 0]
-
-
-def _read_tensor(reader: _Reader, name: str, shape: tuple[int, ...]) -> CompressedTensor:
-    n, number = math.prod(shape), reader.take(1)[0]
-    half, number = bool(number & 0x80), number & 0x7F
-    kind = _name({i: k for k, i in KIND_IDS.items()}, number, "kind of tensor")
-    if half and kind != "codebook":
-        raise FormatError(f"{name}: only a codebook may be of half precision")
-    if kind == "raw":
-        return CompressedTensor(name, shape, kind, values=reader.array("<f4", n))
-    alphabet, codes = _read_model(reader, n)
-    table: np.ndarray | None = None
-    if kind == "codebook":
-        if not np.array_equal(alphabet, np.arange(len(alphabet))):
-            raise FormatError(f"{name}: a codebook's symbols must count from 0")
-        table = reader.array("<f2" if half else "<f4", len(alphabet)).astype(np.float32)
-    elif kind != "float":
-        size = reader.varint()
-        if size not in (1, shape[0]):
-            raise FormatError(f"{name}: one step or {shape[0]} are possible, {size} in the file")
-        table = reader.array("<f4", size)
-        if not (np.isfinite(table) & (table > 0)).all():
-            raise FormatError(f"{name}: a step or Q must be a number above 0")
-    words = reader.varint()
-    symbols = alphabet[entropy.decode(reader.take(4 * words), codes, n)]
-    if kind != "float":
-        return CompressedTensor(name, shape, kind, symbols=symbols, table=table)
-    if symbols.min() < 0 or symbols.max() > ZERO:
-        raise FormatError(f"{name}: a float's top byte must lie in 0..{ZERO}")
-    rest = reader.array("u1", 3 * int((symbols != ZERO).sum())).reshape(-1, 3)
-    return CompressedTensor(name, shape, kind, values=join_float(symbols, rest))

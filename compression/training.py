@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from .data import Dataset
 from .errors import Cancelled
 from .inference import has_avx512, one_thread
+from .models import into_training
 from .recipe import Step, choice, knob, register
 
 Loss = Callable[
@@ -118,7 +119,8 @@ def fit(
     )
     # faster, but without AVX-512 oneDNN's gradients of odd numbers of channels break the process
     layout = torch.channels_last if has_avx512() else torch.contiguous_format
-    model.train().to(memory_format=layout)  # type: ignore[call-overload]
+    into_training(model)
+    model.to(memory_format=layout)  # type: ignore[call-overload]
     with one_thread():
         for epoch in range(1, epochs + 1):
             order = torch.randperm(len(train), generator=context.generator)

@@ -14,12 +14,20 @@ def _three_digits(value: float) -> str:
     return f"{value:.{max(0, 3 - whole)}f}" if digits < 3 or "." in text else text
 
 
-def size(n: float) -> str:
-    """Bytes as B, kB or MB (1,000 each): 812 B, 42.3 kB, 1.72 MB."""
+def size(n: float, about: bool = False) -> str:
+    """Bytes as B, kB or MB (1,000 each): 812 B, 42.3 kB, 1.72 MB. about: ≈ before an estimate."""
+    if about:
+        return f"≈ {size(n)}"
     for unit, scale in (("B", 1), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
         if n < 999.5 * scale or unit == "GB":
             return f"{n:.0f}{NBSP}B" if scale == 1 else f"{_three_digits(n / scale)}{NBSP}{unit}"
     raise AssertionError
+
+
+def against(n: float, other: float) -> str:
+    """A size by another one: 21.4 % below, 0.8 % above."""
+    percent = 100 * (n / other - 1)
+    return f"{abs(percent):.1f}{NBSP}% {'above' if percent > 0 else 'below'}"
 
 
 def quantity(n: float) -> str:

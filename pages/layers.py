@@ -387,7 +387,8 @@ def result_words(found: Result | Preview | None) -> str:
     if found is None:
         return "measuring"
     sign = "" if single.is_exact(found) else "≈ "
-    return f"{sign}{units.percent(single.accuracy(found), 2)} at {units.size(found.cost.bytes)}"
+    size = units.size(found.cost.bytes, not found.weighed)
+    return f"{sign}{units.percent(single.accuracy(found), 2)} at {size}"
 
 
 if suggested:

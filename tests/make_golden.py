@@ -6,15 +6,23 @@
 from compression.compressed import compress
 from compression.storage import dumps
 
-from .networks import DEEP, PAIRS, RECIPES, applied, split_int8, whole_number_network
+from .networks import (
+    DEEP,
+    GOLDEN_RECIPES,
+    RECIPES,
+    applied,
+    small_deep,
+    split_int8,
+    whole_number_network,
+)
 from .test_storage import GOLDEN
 
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
-    for model, dataset in PAIRS[:2]:
-        for name, steps in RECIPES.items():
-            network = applied(whole_number_network(model, dataset, 0.2), dataset, steps)
-            path = GOLDEN / f"{model}-{name.replace(' ', '_').replace(',', '')}.nnz"
-            path.write_bytes(dumps(compress(network, dataset)))
+    for model, dataset, name in GOLDEN_RECIPES:
+        network = applied(whole_number_network(model, dataset, 0.2), dataset, RECIPES[name])
+        path = GOLDEN / f"{model}-{name.replace(' ', '_').replace(',', '')}.nnz"
+        path.write_bytes(dumps(compress(network, dataset)))
     for model in DEEP:
         (GOLDEN / f"{model}-int8.nnz").write_bytes(dumps(compress(split_int8(model), "digits")))
+        (GOLDEN / f"{model}-small.nnz").write_bytes(dumps(compress(small_deep(model), "digits")))

@@ -31,13 +31,28 @@ RECIPES: dict[str, list[str]] = {
     "uniform, pruned": ["uniform_quantization:levels=6", "magnitude_pruning:sparsity=0.8"],
     "two quantizers": ["uniform_quantization:levels=64", "codebook_quantization:levels=8"],
     "student": ["distill:width=0.3,epochs=0,initial=largest", "codebook_quantization:levels=8"],
+    "all in levels": [
+        "magnitude_pruning:sparsity=0.9",
+        "codebook_quantization:levels=4",
+        "bias_quantization",
+    ],
     "nearly nothing left": ["magnitude_pruning:sparsity=0.99", "codebook_quantization:levels=2"],
 }
+
+GOLDEN_RECIPES = [
+    *((model, dataset, name) for model, dataset in PAIRS[:2] for name in RECIPES),
+    ("lenet5", "mnist", "all in levels"),
+]
 
 SHAPES: dict[str, list[str]] = {  # steps that change what a file of a deep network holds
     "dense": [],
     "pruned, codebook": ["magnitude_pruning:sparsity=0.9", "codebook_quantization:levels=4"],
     "two of four": ["n_m_pruning"],
+    "biases": ["bias_quantization"],
+    "biases, channels": ["bias_quantization:bits=3", "channel_pruning:ratio=0.4"],
+    "biases, low rank": ["bias_quantization:bits=8", "low_rank:share=0.2"],
+    "biases, int8": ["bias_quantization", "activation_quantization"],
+    "int8, biases": ["activation_quantization", "bias_quantization"],
     "channels": ["channel_pruning:ratio=0.4"],
     "low rank": ["low_rank:share=0.2"],
     "int8": ["activation_quantization"],
@@ -82,6 +97,13 @@ def split_int8(model: str) -> Chain:
         W = layer.weight.detach()
         attach(layer, uniform_grid(W, WEIGHT_LEVELS, "symmetric", "minmax", "channel"))
     return network.eval()
+
+
+def small_deep(model: str) -> Chain:
+    """A small network of levels alone; batch norms are as they are built."""
+    steps = ["magnitude_pruning:sparsity=0.8", "uniform_quantization:levels=7,range=minmax"]
+    network = whole_number_network(model, "digits", 0.2)
+    return applied(network, "digits", [*steps, "bias_quantization"]).eval()
 
 
 def applied(network: Chain, dataset: str, steps: list[str], seed: int = 1) -> Chain:

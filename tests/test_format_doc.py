@@ -11,19 +11,30 @@ import zlib
 import numpy as np
 import pytest
 
+from compression.coder import LOG, LOGISTIC
 from compression.compressed import CompressedModel, CompressedTensor, compress, decompress
 from compression.data import DATASETS
-from compression.entropy import FREQUENCIES
 from compression.errors import FormatError
 from compression.models import tensor_shapes
 from compression.networks import NETWORKS, architecture_for
 from compression.settings import ROOT
-from compression.storage import DATASET_IDS, KIND_IDS, dumps, loads
+from compression.storage import (
+    DATASET_IDS,
+    HALF,
+    KIND_IDS,
+    LOW,
+    ODD,
+    ROWS,
+    SYMMETRIC,
+    dumps,
+    loads,
+)
 
 from .networks import DEEP, PAIRS, RECIPES, SHAPES, applied, bits, whole_number_network
 
 DOC = (ROOT / "docs" / "format.md").read_text()
 SHARED = np.array([-0.3, 0.0, 0.1, 0.7, 1.0], "<f4")  # most of them are no float16
+MIRRORED = np.array([-1.0, -0.3, 0.0, 0.3, 1.0], "<f4")
 FLOATS = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, 3.4e38, -0.3], "<f4")
 
 
@@ -38,7 +49,6 @@ def of_rows(rows):
 
 
 MADE = {  # what a file may hold, though the steps of the library rarely or never write it
-    "plain numbers": lambda n, rows: dict(kind="raw", values=those(FLOATS, n)),
     "floats of every sort": lambda n, rows: dict(kind="float", values=those(FLOATS, n)),
     "a table in float32": lambda n, rows: dict(
         kind="codebook", symbols=those(range(5), n), table=SHARED
@@ -55,6 +65,15 @@ MADE = {  # what a file may hold, though the steps of the library rarely or neve
     "a step for each output unit": lambda n, rows: dict(
         kind="grid", symbols=those([-3, -1, 1, 3], n), table=of_rows(rows)
     ),
+    "levels one way, no zero": lambda n, rows: dict(
+        kind="codebook", symbols=those(range(2), n), table=SHARED[3:]
+    ),
+    "a table that is mirrored": lambda n, rows: dict(
+        kind="codebook", symbols=those(range(5), n), table=MIRRORED
+    ),
+    "odd levels, mirrored without a zero": lambda n, rows: dict(
+        kind="codebook", symbols=those(range(4), n), table=MIRRORED[[0, 1, 3, 4]]
+    ),
     "one symbol": lambda n, rows: dict(kind="grid", symbols=those([-3], n), table=of_rows(rows)),
     "uneven distances": lambda n, rows: dict(
         kind="grid", symbols=those([-(2**24) + 1, -7, 0, 1, 9_999], n), table=of_rows(1)
@@ -62,14 +81,24 @@ MADE = {  # what a file may hold, though the steps of the library rarely or neve
 }
 
 
+SMALL = [  # biases in turn
+    dict(kind="raw", values=FLOATS),
+    dict(kind="grid", symbols=[-3, 0, 1, 256], table=np.array([0.3], "<f4")),
+    dict(kind="grid", symbols=[1, -1], table=np.array([0.5], "<f4")),
+]
+
+
 def made(model, dataset, name):
-    """A small network all tensors of which are so, the biases too."""
+    """A small network all weights of which are so; every other bias has levels."""
     a = architecture_for(model, dataset, 0.1)
     tensors = []
     for key, shape in tensor_shapes(a).items():
-        content = MADE[name](math.prod(shape), shape[0])
-        if content["kind"] == "codebook":  # a bias may be shorter than the table
-            content["table"] = content["table"][: math.prod(shape)]
+        if len(shape) > 1:
+            content = MADE[name](math.prod(shape), shape[0])
+        else:
+            content = SMALL[len(tensors) % len(SMALL)]
+            which = "values" if content["kind"] == "raw" else "symbols"
+            content = content | {which: those(content[which], shape[0])}
         tensors.append(CompressedTensor(key, shape, **content))
     return CompressedModel(a, dataset, tuple(tensors))
 
@@ -127,14 +156,19 @@ def test_the_decoder_reads_every_kind_in_every_network(arrays, model, dataset, n
     assert as_bits(arrays(file)) == bits(decompress(loads(file)))
 
 
-def test_the_made_files_have_every_kind_and_both_precisions():
+def test_the_made_files_have_every_kind_and_every_flag():
     first = {dumps(made("net", "digits", name))[HEADER] for name in MADE}
-    assert first == {*KIND_IDS.values(), KIND_IDS["codebook"] | 0x80}
+    assert {kind & 7 for kind in first} == set(KIND_IDS.values())
+    assert sum({flag for kind in first for flag in (8, 16, 32, 64, 128) if kind & flag}) == 248
 
 
 def test_the_decoder_is_as_short_as_its_heading_says():
-    code = DOC.split("## Ninety lines that read it")[1].split("```python\n")[1].split("```")[0]
-    assert len([line for line in code.splitlines() if line.strip()]) <= 90
+    code = (
+        DOC.split("## Some two hundred lines that read it")[1]
+        .split("```python\n")[1]
+        .split("```")[0]
+    )
+    assert len([line for line in code.splitlines() if line.strip()]) <= 210
 
 
 def numbers(text):
@@ -157,39 +191,73 @@ def test_the_ids_of_the_document_are_those_of_the_code():
     assert {name: int(i) for name, i in found} == KIND_IDS
 
 
-def test_the_frequencies_of_the_document_are_those_of_the_code():
-    assert "rint(2^((b − 1)/8))" in DOC
-    assert np.array_equal(FREQUENCIES[1:], [np.rint(2 ** ((b - 1) / 8)) for b in range(1, 256)])
+def test_the_flags_of_the_document_are_those_of_the_code():
+    table = DOC.split("| flag | of | meaning |")[1].split("\n\n")[0]
+    assert [int(n) for n in re.findall(r"\| (\d+) \|", table)] == [HALF, LOW, ODD, SYMMETRIC, ROWS]
 
 
-SMALLEST = bytes([1, 1, 1, 8, 8, 10, 2, 1, 1])  # lenet_300_100 of digits with one unit in a layer
-HEADER = 8 + 10  # of the file of `net`, with three hidden layers
+def test_the_tables_of_the_document_are_those_of_the_code():
+    crcs = re.findall(r"little-endian int32 are (\w+) and (\w+)", DOC)
+    assert crcs == [tuple(f"{zlib.crc32(t.astype('<i4').tobytes()):08x}" for t in (LOG, LOGISTIC))]
+
+
+SMALLEST = bytes([1, 1, 2, 1, 1, 0])  # lenet_300_100 of digits with one unit in a layer
+HEADER = 8 + 7  # of the file of `net`, with three hidden layers and four biases
+STEP = struct.pack("<f", 0.5)
 
 
 @pytest.mark.parametrize(
     "first_tensor, sentence",
     [
-        ([5], "unknown kind of tensor number 5"),
-        ([0x83], "only a codebook may be of half precision"),
-        ([3, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1], "more than 35 bits"),
-        ([3, 0, 0], "can't list 0 symbols"),
-        ([3, 0x81, 1, 0], "of 64 weights can't list 129 symbols"),
-        ([3, 3, 0, 0, 1, 0, 1, 1, 1], "do not ascend, or are too large"),
-        ([3, 1, 0x80, 0x80, 0x80, 0x10, 1], "do not ascend, or are too large"),  # 2^24
-        ([3, 1, 0xFF, 0xFF, 0xFF, 0x0F, 1], "do not ascend, or are too large"),  # -2^24
-        ([3, 2, 0, 1, 0, 0], "none of the symbols of a tensor occurs"),
-        ([2, 2, 2, 1, 1, 1], "a codebook's symbols must count from 0"),
-        ([2, 2, 0, 2, 1, 1], "a codebook's symbols must count from 0"),
-        ([3, 1, 0, 1, 2], "one step or 1 are possible, 2 in the file"),
-        ([4, 1, 0, 1, 0], "one step or 1 are possible, 0 in the file"),
-        ([3, 1, 0, 1, 1, *b"step", 1, *b"word"], "no coded bytes, but there are some"),
-        ([3, 2, 0, 1, 1, 1, 1, *b"step", 60, *b"word" * 60], "longer than the tensor needs"),
-        ([1, 1, 1, 1, 0], "top byte must lie in 0..256"),
-        ([1, 1, 0x82, 4, 1, 0], "top byte must lie in 0..256"),
-        ([1, 1, 0, 1, 0, 1, 2, 3], "cut short"),
+        ([3], "cut short"),
+        ([5, 0, 0], "unknown kind of tensor number 5"),
+        ([0, 0, 0], "unknown kind of tensor number 0"),
+        ([1 | 8, 0, 0], "a float can't have the flags 8"),
+        ([2 | 128, 0, 0], "a codebook can't have the flags 128"),
+        ([3 | 64, 0, 0], "a grid can't have the flags 64"),
+        ([3 | 16, 0, 0, 0], "levels have 1 to 16 low bits, 0 in the file"),
+        ([3 | 16, 0, 0, 17], "levels have 1 to 16 low bits, 17 in the file"),
+        ([3 | 16, 0, 0, 1, 65], "65 levels with low bits, but 64 weights"),
+        ([1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1], "more than 35 bits"),
+        ([2, 0, 0, 0], "of 64 weights can't have 0 values"),
+        ([2, 0, 0, 65], "of 64 weights can't have 65 values"),
+        ([3, 0, 0, 0, 0, 0, 0], "a step or Q must be a number above 0"),
+        ([4, 0, 0, 0, 0, 0xC0, 0x7F], "a step or Q must be a number above 0"),
     ],
 )
 def test_what_the_document_refuses_in_a_tensor_is_refused(first_tensor, sentence):
-    body = SMALLEST + bytes(first_tensor)
     with pytest.raises(FormatError, match=sentence):
-        loads(b"NNZ\x02" + struct.pack("<I", zlib.crc32(body)) + body)
+        loads(with_checksum(SMALLEST + bytes(first_tensor)))
+
+
+def with_checksum(body):
+    return b"NNZ\x03" + struct.pack("<I", zlib.crc32(body)) + body
+
+
+def tiny(first, flags=0, row=b"", raw=4 * 12, stream=b""):
+    """The smallest file with this first weight, all others on a grid, 0."""
+    others = bytes([3, 128, 0]) + STEP
+    body = SMALLEST[:-1] + bytes([flags]) + bytes(first) + 2 * others + row + bytes(raw) + stream
+    return with_checksum(body)
+
+
+@pytest.mark.parametrize(
+    "file, sentence",
+    [
+        (tiny([2, 128, 0, 1, *STEP]), "a weight is 0, which the codebook does not have"),
+        (tiny([1, 128, 0, 0, 8], stream=bytes(23)), "8 levels with low bits, but others are not 0"),
+        (tiny([3, 128, 0, *STEP], stream=bytes(3)), "no whole words"),
+        (tiny([3, 128, 0, *STEP], stream=bytes(64)), "longer than the layers need"),
+        (tiny([3, 128, 0, *STEP], flags=8), "announced for more biases than there are"),
+        (tiny([3, 128, 0, *STEP], 1, bytes([9])), "biases can't have the flags 9"),
+        (tiny([3, 128, 0, *STEP], 1, bytes([0, 128, 0, 0, 0, 0, 0])), "must be a number above 0"),
+    ],
+)
+def test_what_the_document_refuses_behind_the_heads_is_refused(file, sentence):
+    with pytest.raises(FormatError, match=sentence):
+        loads(file)
+
+
+def test_a_file_of_zeros_has_no_stream():
+    file = tiny([3, 128, 0, *STEP])
+    assert all(not t.decoded().any() for t in loads(file).tensors)

@@ -17,16 +17,18 @@ from compression.errors import FormatError
 from compression.models import tensor_shapes
 from compression.networks import NETWORKS
 from compression.settings import ROOT
-from compression.storage import HEAD, dumps, loads, measure, write
+from compression.storage import HEAD, coder_ratio, dumps, estimate, loads, write
 from compression.store import Store
 
 from .networks import (
     DEEP,
+    GOLDEN_RECIPES,
     PAIRS,
     RECIPES,
     SHAPES,
     applied,
     bits,
+    small_deep,
     split_int8,
     whole_number_network,
 )
@@ -56,8 +58,9 @@ def test_deep_networks_come_back_with_the_same_bits_and_their_parts_add_up(model
     back = decompress(loads(file))
     assert bits(back) == bits(network)
     assert back.architecture == network.architecture
-    assert sum(p.bytes for p in parts) == len(file) == measure(compress(network, "digits"))[0]
-    assert dumps(compress(back, "digits")) == file, "written again it is the same file"
+    assert sum(p.bytes for p in parts) == len(file)
+    if "biases" not in name:  # which are plain numbers when they are read back
+        assert dumps(compress(back, "digits")) == file, "written again it is the same file"
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
@@ -77,27 +80,60 @@ def trained(model: str, steps: list[str]) -> CompressedModel:
 
 @pytest.mark.parametrize("name", list(RECIPES))
 @pytest.mark.parametrize("model", ["lenet_300_100", "lenet5", "net"])
-def test_the_file_stays_within_one_and_a_half_percent_of_its_entropy(model, name):
+def test_the_file_is_smaller_than_its_entropy_or_hardly_larger(model, name):
     network = trained(model, RECIPES[name])
     file, least = dumps(network), network.entropy_bytes()
-    assert least < len(file) <= (1.015 if len(file) >= 5_000 else 1.04) * least
+    assert len(file) <= (1.005 if len(file) >= 5_000 else 1.03) * least
 
 
-@pytest.mark.parametrize("model, sparsity", [("lenet_300_100", 0.985), ("lenet5", 0.99)])
-def test_a_file_under_five_kilobytes_stays_within_four_percent(model, sparsity):
-    network = trained(
-        model, [f"magnitude_pruning:sparsity={sparsity}", "codebook_quantization:levels=4"]
-    )
-    biases = 4 * sum(
-        t.values.size for t in network.tensors if t.kind == "raw" and t.values is not None
-    )
-    file, least = len(dumps(network)) - biases, network.entropy_bytes() - biases
-    assert file < 6_000
-    assert file <= 1.04 * least, "the symbols alone: the biases would hide what the header costs"
+BOUNDS = [  # whole files, biases of 5 bits, by the order-0 entropy of all symbols
+    ("lenet_300_100", 0.95, 4, 0.91),
+    ("lenet_300_100", 0.98, 4, 0.91),
+    ("lenet5", 0.95, 4, 0.98),
+    ("lenet5", 0.99, 4, 1.0),
+    ("net", 0.95, 4, 0.98),
+    ("resnet20", 0.9, 16, 1.0),
+]
+
+
+@pytest.mark.parametrize("model, sparsity, levels, most", BOUNDS)
+def test_what_the_coder_learns_makes_files_smaller_than_their_entropy(
+    model, sparsity, levels, most
+):
+    steps = [f"magnitude_pruning:sparsity={sparsity}", f"codebook_quantization:levels={levels}"]
+    network = trained(model, [*steps, "bias_quantization"])
+    assert len(dumps(network)) <= most * network.entropy_bytes()
+
+
+def student(model: str, width: float) -> CompressedModel:
+    """A narrow network with few weights left, all with levels."""
+    steps = [
+        f"distill:width={width},epochs=0",
+        "magnitude_pruning:sparsity=0.8",
+        "codebook_quantization:levels=4",
+        "bias_quantization",
+    ]
+    return trained(model, steps)
+
+
+@pytest.mark.parametrize("model, width", [("lenet_300_100", 0.3), ("lenet5", 0.4), ("net", 0.5)])
+def test_small_files_spend_little_on_what_is_not_weights(model, width):
+    file, parts = write(student(model, width))
+    weights = sum(p.bytes for p in parts if p.part == "weights")
+    assert len(file) < 9_000 and len(file) - weights < 250
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-@pytest.mark.parametrize("model, dataset", PAIRS[:2])
+@pytest.mark.parametrize("model, dataset", PAIRS)
+def test_an_estimate_with_the_right_ratio_is_close_to_the_file(model, dataset, name):
+    made = compressed(model, dataset, name)
+    file, parts = write(made)
+    size, about = estimate(made, coder_ratio(made, parts))
+    assert size == sum(p.bytes for p in about)
+    assert abs(size - len(file)) <= 0.01 * len(file) + 30
+
+
+@pytest.mark.parametrize("model, dataset, name", GOLDEN_RECIPES)
 def test_golden_files_pin_the_bytes(model, dataset, name):
     golden = (GOLDEN / f"{model}-{name.replace(' ', '_').replace(',', '')}.nnz").read_bytes()
     network = applied(whole_number_network(model, dataset, 0.2), dataset, RECIPES[name])
@@ -105,27 +141,18 @@ def test_golden_files_pin_the_bytes(model, dataset, name):
     assert bits(decompress(loads(golden))) == bits(network)
 
 
+@pytest.mark.parametrize("kind", ["int8", "small"])
 @pytest.mark.parametrize("model", DEEP)
-def test_golden_files_pin_the_bytes_of_ranks_and_ranges(model):
-    golden = (GOLDEN / f"{model}-int8.nnz").read_bytes()
-    network = split_int8(model)
+def test_golden_files_pin_the_bytes_of_deep_networks(model, kind):
+    golden = (GOLDEN / f"{model}-{kind}.nnz").read_bytes()
+    network = split_int8(model) if kind == "int8" else small_deep(model)
     assert dumps(compress(network, "digits")) == golden
     assert bits(decompress(loads(golden))) == bits(network)
     assert decompress(loads(golden)).architecture == network.architecture
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
-@pytest.mark.parametrize("model, dataset", PAIRS)
-def test_a_size_without_a_file_is_the_length_of_the_file(model, dataset, name):
-    network = applied(whole_number_network(model, dataset, 0.2), dataset, RECIPES[name])
-    compressed = compress(network, dataset)
-    file, parts = write(compressed)
-    assert measure(compressed) == (len(file), parts)
-    assert sum(p.bytes for p in parts) == len(file)
-
-
 def with_checksum(body: bytes) -> bytes:
-    return b"NNZ\x02" + zlib.crc32(body).to_bytes(4, "little") + body
+    return b"NNZ\x03" + zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def claimed(data: bytes) -> int:
@@ -181,7 +208,7 @@ def test_two_thousand_damaged_files_raise_only_our_error_and_stay_small(name, n)
 
 
 def test_a_header_that_claims_much_costs_no_more_than_it_may(seed):
-    body = bytes([2, 2, 1, 28, 28, 10, 3, 20, 50, 0xF4, 3]) + b"\x02\x01\x00\x00" * 40
+    body = bytes([2, 2, 3, 20, 50, 0xF4, 3, 0]) + bytes([2, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]) * 40
     tracemalloc.start()
     with pytest.raises(FormatError):
         loads(with_checksum(body))
@@ -211,8 +238,9 @@ def test_a_file_cut_anywhere_is_refused(model, dataset):
             lambda b: with_checksum(b[HEAD : HEAD + 1] + b"\x63" + b[HEAD + 2 :]),
             "unknown data set number 99",
         ),
-        (lambda b: with_checksum(b[HEAD:] + b"\0"), "1 bytes too many"),
-        (lambda b: with_checksum(b[HEAD : HEAD + 3] + b"\x09" + b[HEAD + 4 :]), "images"),
+        (lambda b: with_checksum(b[HEAD:] + b"\0"), "no whole words"),
+        (lambda b: with_checksum(b[HEAD:] + b"word" * 9), "longer than the layers need"),
+        (lambda b: with_checksum(b"\x02" + b[HEAD + 1 :]), "needs images of 16"),
         (lambda b: b"", "does not begin with NNZ"),
         (lambda b: b"NNZ", "cut short"),
     ],
@@ -225,7 +253,7 @@ def test_each_kind_of_damage_has_its_sentence(change, sentence):
 
 def test_hidden_units_beyond_the_network_are_refused():
     file = bytearray(dumps(compressed("lenet_300_100", "digits", "pruned", 0.2)))
-    place = HEAD + 7
+    place = HEAD + 3
     assert file[place] == 60, "the first hidden layer has 60 units, a varint of one byte"
     body = bytes(file[HEAD:place]) + b"\xff\xff\xff\xff\x07" + bytes(file[place + 1 :])
     with pytest.raises(FormatError, match="do not lie between 1 and"):
@@ -234,7 +262,7 @@ def test_hidden_units_beyond_the_network_are_refused():
 
 def resnet_header(*behind: int) -> bytes:
     """A file of resnet20 on digits that has nothing but its header, one unit in each layer."""
-    return with_checksum(bytes([0x84, 1, 1, 8, 8, 10, 6, 1, 1, 1, 1, 1, 1, *behind]))
+    return with_checksum(bytes([0x84, 1, 6, 1, 1, 1, 1, 1, 1, *behind]))
 
 
 @pytest.mark.parametrize(
@@ -254,14 +282,14 @@ def test_ranks_and_bits_that_can_not_be_are_refused(behind, sentence):
 
 
 def test_a_depthwise_layer_has_no_rank():
-    body = bytes([0x85, 1, 1, 8, 8, 10, 6, *[2] * 6, 12, 0, 1, *[0] * 10, 0])
+    body = bytes([0x85, 1, 6, *[2] * 6, 12, 0, 1, *[0] * 10, 0])
     with pytest.raises(FormatError, match=r"\(0, 1, .* larger than \[2, 0, 2, "):
         loads(with_checksum(body))
 
 
 def test_a_depth_that_the_network_does_not_have_is_refused():
     with pytest.raises(FormatError, match=r"resnet20 has \[6, 9, 12\] hidden layers, 7 in"):
-        loads(with_checksum(bytes([4, 1, 1, 8, 8, 10, 7, *[1] * 7])))
+        loads(with_checksum(bytes([4, 1, 7, *[1] * 7])))
 
 
 def test_tensor_shapes_need_no_memory():
@@ -280,18 +308,10 @@ def test_a_file_of_one_value_per_layer_is_a_few_bytes():
     for p in network.parameters():
         p.data.fill_(0.25)
     file = dumps(compress(network, "digits"))
-    assert len(file) < 4 * 206 + 100 and np.all(loads(file).tensors[0].decoded() == 0.25)
+    assert len(file) < 4 * 206 + 600 and np.all(loads(file).tensors[0].decoded() == 0.25)
 
 
-def test_a_crafted_alphabet_does_not_eat_memory():
-    body = bytearray([2, 2, 1, 28, 28, 10, 3, 20, 50, 0xF4, 3])
-    for shape in (500, 20):  # conv1 as raw floats
-        body += b"\0" + bytes(4 * shape)
-    n = 50_000  # a table as long as conv2 has weights twice, every distance by itself
-    body += bytes([1]) + bytes([n & 127 | 128, n >> 7 & 127 | 128, n >> 14]) + b"\0\0"
-    body += b"\x81\x01" * (n - 1) + b"\x01" * n
-    tracemalloc.start()
-    with pytest.raises(FormatError, match="can't list 50000 symbols"):
-        loads(with_checksum(bytes(body)))
-    assert tracemalloc.get_traced_memory()[1] < 4 * 431_080
-    tracemalloc.stop()
+def test_low_bits_of_more_weights_than_there_are_are_refused_before_they_are_read():
+    body = bytes([1, 1, 2, 1, 1, 0]) + bytes([1, 0, 0, 120, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F])
+    with pytest.raises(FormatError, match="34359738367 levels with low bits, but 64 weights"):
+        loads(with_checksum(body))

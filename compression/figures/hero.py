@@ -25,7 +25,9 @@ from .look import (
 
 
 class Spot(NamedTuple):
-    """One network. accuracy, low, high: percent; estimated: not all images are seen yet."""
+    """One network. accuracy, low, high: percent; estimated: not all images are seen yet;
+    about: the file is not coded yet.
+    """
 
     bytes: int
     accuracy: float
@@ -33,6 +35,7 @@ class Spot(NamedTuple):
     high: float
     text: str = ""
     estimated: bool = False
+    about: bool = False
 
 
 class Hero(NamedTuple):
@@ -61,7 +64,7 @@ def spot(found: Result | Preview, split: str) -> Spot:
     else:
         m, estimated = (found.accuracy(split) or found.validation).metric, False
     values = 100 * m.value, 100 * m.low, 100 * m.high
-    return Spot(found.cost.bytes, *values, found.recipe.label, estimated)
+    return Spot(found.cost.bytes, *values, found.recipe.label, estimated, not found.weighed)
 
 
 def _symbols(spots: Sequence[Spot], symbol: str = "circle") -> list[str]:
@@ -181,7 +184,7 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
             p,
             math.log10(s.bytes),
             s.accuracy,
-            f"<b>{units.size(s.bytes)}, {'≈ ' * s.estimated}{s.accuracy:.1f} %</b>",
+            f"<b>{units.size(s.bytes, s.about)}, {'≈ ' * s.estimated}{s.accuracy:.1f} %</b>",
             p.words["combined"],
             font=dict(size=16, color=p.words["combined"]),
             bgcolor="rgba(0,0,0,0)",

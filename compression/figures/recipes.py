@@ -32,7 +32,9 @@ class Effect(NamedTuple):
 
 
 class StepBar(NamedTuple):
-    """One step. before, after: bytes of the file, None while not known; note: why not."""
+    """One step. before, after: bytes of the file, None while not known; note: why not; about: one
+    of the files is not coded yet.
+    """
 
     label: str
     family: str
@@ -40,6 +42,7 @@ class StepBar(NamedTuple):
     after: int | None
     effect: Effect | None
     note: str = ""
+    about: bool = False
 
 
 def effect(
@@ -75,7 +78,9 @@ def step_bars(
     first = None if dense is None else dense.baseline.fp32_bytes
     bars = [StepBar("dense, coded", "dense", first, sizes[0], None)]
     for i, (label, family) in enumerate(labels):
-        bars.append(StepBar(label, family, sizes[i], sizes[i + 1], effects[i], notes[i]))
+        about = any(f is not None and not f.weighed for f in found[i : i + 2])
+        pair = sizes[i], sizes[i + 1]
+        bars.append(StepBar(label, family, *pair, effects[i], notes[i], about))
     return bars
 
 
@@ -126,7 +131,7 @@ def _hover(b: StepBar) -> str:
     words = [b.label]
     if b.before and b.after:
         factor = f" ({units.times(b.before / b.after)})" if b.after < b.before else ""
-        words.append(f"{units.size(b.before)} → {units.size(b.after)}{factor}")
+        words.append(f"{units.size(b.before)} → {units.size(b.after, b.about)}{factor}")
     if b.effect:
         e = b.effect
         noise = ", within noise" if e.noise else ""
@@ -219,7 +224,7 @@ def _words(figure: Drawing, p: Palette, i: int, b: StepBar, accuracy: float | No
     label = b.label if len(b.label) <= LONGEST else f"{b.label[: LONGEST - 1].rstrip(' ,')}…"
     rest = b.note
     if b.before and b.after:
-        rest = f"{bytes_words(b.before, b.after)} → {units.size(b.after)}"
+        rest = f"{bytes_words(b.before, b.after)} → {units.size(b.after, b.about)}"
     ground = dict(bgcolor=rgba(p.ground, 0.82), borderpad=1)
     line = dict(xref="paper", y=i - 0.18, showarrow=False, yanchor="middle") | ground
     soft = f"<span style='color:{p.soft}'>{rest}</span>"

@@ -40,7 +40,7 @@ def waterfall(result: Result | Preview) -> list[Bar]:
         sign = units.MINUS if size < at else "+"
         bars.append(Bar(label, family, at, size, f"{sign}{units.size(abs(size - at))}"))
         at = size
-    last = f"<b>{units.size(result.cost.bytes)}</b>"
+    last = f"<b>{units.size(result.cost.bytes, not result.weighed)}</b>"
     return [*bars, Bar("file", "combined", 0, result.cost.bytes, last)]
 
 
@@ -92,16 +92,26 @@ class LayerBytes(NamedTuple):
     weights: int
     tables: int
     bias: int
+    entropy: int = 0
+
+    @property
+    def learned(self) -> str:
+        """What the coder saved, or what it cost, against the order-0 entropy of the weights."""
+        if not self.entropy:
+            return ""
+        return f", {units.against(self.weights, self.entropy)} order-0 entropy"
 
 
 def layer_bytes(result: Result | Preview) -> list[LayerBytes]:
     """Where the bytes are, per layer; the rows add up to the length of the file."""
     rows: dict[str, dict[str, int]] = {}
+    layers = result.cost.layers if result.weighed else ()
+    entropies = {layer.name: layer.entropy for layer in layers}
     for part in result.cost.parts:
         kind = {"weights": "weights", "bias": "bias"}.get(part.part, "tables")
         row = rows.setdefault(part.layer, dict(weights=0, tables=0, bias=0))
         row[kind] += part.bytes
-    return [LayerBytes(layer, **row) for layer, row in rows.items()]
+    return [LayerBytes(x, **row, entropy=entropies.get(x, 0)) for x, row in rows.items()]
 
 
 def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figure:
@@ -120,7 +130,8 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
             x=[getattr(r, part) for r in rows],
             marker=dict(color=color),
             name=part,
-            hovertemplate=f"%{{y}}, {part}: %{{x}} bytes<extra></extra>",
+            customdata=[r.learned if part == "weights" else "" for r in rows],
+            hovertemplate=f"%{{y}}, {part}: %{{x}} bytes%{{customdata}}<extra></extra>",
         )
     for r in rows:
         total = r.weights + r.tables + r.bias
@@ -146,6 +157,7 @@ class SizeBar(NamedTuple):
     label: str
     bytes: int | None
     family: str
+    about: bool = False
 
 
 def four_sizes(result: Result | Preview) -> list[SizeBar]:
@@ -155,7 +167,7 @@ def four_sizes(result: Result | Preview) -> list[SizeBar]:
         SizeBar("fp32 file", c.fp32_bytes, "dense"),
         SizeBar("zip of it", c.zip_bytes, "dense"),
         SizeBar("nominal", c.nominal_bytes, "dense"),
-        SizeBar(".nnz file", c.bytes, "combined"),
+        SizeBar(".nnz file", c.bytes, "combined", not result.weighed),
     ]
 
 
@@ -170,7 +182,7 @@ def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
         hovertemplate="%{y}: %{x} bytes<extra></extra>",
     )
     for b in bars:
-        text = "…" if b.bytes is None else units.size(b.bytes)
+        text = "…" if b.bytes is None else units.size(b.bytes, b.about)
         put_label(
             figure,
             p,

@@ -52,13 +52,15 @@ def cards(found: Result | Preview | None, split: str, waiting: str = "measuring"
         cost, base = found.cost, found.baseline
         st.metric(
             "File size",
-            units.size(cost.bytes),
+            units.size(cost.bytes, not found.weighed),
             units.times(found.ratio),
             **look,
             delta_description=f"from {units.size(base.fp32_bytes)}",
             help=(
                 f"Length of the .nnz file, {cost.bytes:,} bytes, against the dense network's fp32"
                 " file. "
+                if found.weighed
+                else "Estimated from the entropy: the file is coded in a moment. "
             )
             + phrases.sizes_text(found),
         )

@@ -163,7 +163,7 @@ def _network(recipe: Recipe, words: str) -> None:
     if known is not None:
         accuracy = known.accuracy("validation")
         right = f", {units.percent(accuracy.value)} right" if accuracy else ""
-        facts = f"{units.size(known.cost.bytes)}{right}"
+        facts = f"{units.size(known.cost.bytes, not known.weighed)}{right}"
     st.markdown(f"**{words}** :small[{facts}]")
 
 

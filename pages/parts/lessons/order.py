@@ -114,7 +114,7 @@ def real(desk: Desk) -> None:
     known = desk.work.known(first), desk.work.known(second)
     if truth and known[0] and known[1]:
         right = "You guessed it" if guess.value == truth else f"You guessed: {guess.value}"
-        sizes = [units.size(k.cost.bytes) for k in known if k]
+        sizes = [units.size(k.cost.bytes, not k.weighed) for k in known if k]
         desk.tell(
             f"{right}. It is: **{truth}**, tested on the same images. The files have {sizes[0]} and"
             f" {sizes[1]}: levels that are chosen before pruning are spent on weights that go."

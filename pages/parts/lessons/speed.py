@@ -125,7 +125,7 @@ def real(desk: Desk) -> None:
     desk.ladder("Time for one image", runs, rungs, top, unit, guess_beside=False)
     known = [desk.work.known(r) for r in (zeros, narrow, dense)]
     if found and all(known):
-        sizes = [units.size(k.cost.bytes) for k in known if k]
+        sizes = [units.size(k.cost.bytes, not k.weighed) for k in known if k]
         macs = [units.quantity(k.cost.macs) for k in known if k]
         desk.tell(
             f"The file with zeros has {sizes[0]}, the dense one {sizes[2]}: smaller. But it does"
