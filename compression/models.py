@@ -4,6 +4,7 @@ ranges.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -274,6 +275,25 @@ def unknown_layer(a: Architecture, own: Mapping[str, float], before: tuple[Step,
     if unknown is None or any(step.name in ("low_rank", "distill") for step in before):
         return ""
     return f"there is no layer {unknown!r} in {a.network}; it has {names}"
+
+
+@lru_cache(maxsize=256)
+def pictures(a: Architecture) -> dict[str, tuple[int, int, int]]:
+    """What the columns of each layer's weight are, as a matrix (outputs, columns), by the layer's
+    name: (groups, height, width) of a kernel, of a flattened picture (square), or (columns, 1, 1).
+    Do not change it.
+    """
+    found, channels, flat = {}, a.shape[0], False
+    for name, layer in empty(a).named_modules():
+        if isinstance(layer, nn.Conv2d):
+            height, width = layer.kernel_size
+            found[name] = layer.in_channels // layer.groups, height, width
+            channels = layer.out_channels
+        elif isinstance(layer, nn.Linear):
+            side = math.isqrt(layer.in_features // channels) if flat else 1
+            found[name] = layer.in_features // (side * side), side, side
+        flat = isinstance(layer, nn.Flatten) or (flat and not hasattr(layer, "weight"))
+    return found
 
 
 def tensor_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:

@@ -38,6 +38,7 @@ _FAMILIES = (
     "quantization",
     "activations",
     "distillation",
+    "smallest",
 )  # the modules that hold the steps
 
 
@@ -151,7 +152,7 @@ class Step(ABC):
     version: ClassVar[int]
     family: ClassVar[
         str
-    ]  # "dense", "pruned", "quantized" or "distilled": the colour of what it makes
+    ]  # "dense", "pruned", "quantized", "distilled" or "combined": the colour of what it makes
     reference: ClassVar[str] = ""
     trains: ClassVar[bool] = False  # True: takes an epoch or more, belongs into the batch lane
 
