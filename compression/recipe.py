@@ -210,6 +210,10 @@ class Step(ABC):
         """
         return ""
 
+    def work(self, a: Architecture) -> float:
+        """How long it trains a network of this architecture, in epochs of that one."""
+        return float(getattr(self, "epochs", 1)) if self.trains else 0.0
+
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Step:
         if not isinstance(values, Mapping):

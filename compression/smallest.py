@@ -16,6 +16,7 @@ from .baselines import baseline
 from .channels import too_late
 from .compressed import compress
 from .copies import Copies
+from .cost import count, sizes_of
 from .distillation import distillation_loss, largest_units
 from .errors import Cancelled, NotOffered
 from .groups import OUTPUTS, groups, narrow
@@ -30,7 +31,7 @@ from .models import (
     unknown_layer,
     weight_before,
 )
-from .networks import NETWORKS, Architecture
+from .networks import NETWORKS, Architecture, architecture
 from .pruning import Pruned, mask_k_largest, sparsity_so_far
 from .quantization import Magnitudes, Ordered, k_means
 from .rate import Picture, weight_bits
@@ -193,6 +194,10 @@ def zoo_teacher(name: str, dataset: str) -> Forward:
     return Forward(checkpoint.loads(entry.checkpoint.read_bytes()).model)
 
 
+def _macs(a: Architecture) -> int:
+    return count(a, sizes_of(a)).macs
+
+
 def placed(a: Architecture) -> dict[str, int]:
     """The layers whose outputs are hidden units, by the place of these in `Architecture.hidden`."""
     rows = ((m.layer, g.place) for g in groups(a) for m in g.members if m.axis == OUTPUTS)
@@ -273,6 +278,13 @@ class TrainForBytes(Step):
         reason = "" if self.teacher == "none" else NETWORKS[self.teacher].is_offered(a.shape)
         return f"the teacher {self.teacher} {reason}" if reason else ""
 
+    def work(self, a: Architecture) -> float:
+        """The student's epochs, and the teacher's answers: without gradients a third of them."""
+        narrow = self.epochs * _macs(replace(a, hidden=self._hidden(a)))
+        teacher = architecture(self.teacher, a.shape, a.classes) if self._asks() else None
+        asked = (1 + self.copies) * _macs(teacher) / 3 if teacher else 0.0
+        return (narrow + asked) / _macs(a)
+
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         assert isinstance(model, Chain)
         copies = self._copies(context)
@@ -320,17 +332,19 @@ class TrainForBytes(Step):
             if context.stopped():
                 raise Cancelled("stopped on request")
 
-        asked = self.teacher != "none" and self.alpha > 0
         return Copies(
             context.data,
             self.copies,
             self.distortion,
             self.mirror == "yes",
-            zoo_teacher(self.teacher, context.data.name) if asked else None,
+            zoo_teacher(self.teacher, context.data.name) if self._asks() else None,
             context.generator,
             watch,
         )
 
+    def _asks(self) -> bool:
+        return self.teacher != "none" and self.alpha > 0
+
     def label(self) -> str:
-        alone = ", no teacher" if self.teacher == "none" or not self.alpha else ""
+        alone = "" if self._asks() else ", no teacher"
         return f"{self.bytes} bytes in {self.epochs}{alone}"

@@ -195,6 +195,17 @@ def test_colour_has_no_grey_teacher():
     )
 
 
+def test_its_work_is_that_of_a_narrow_network_and_of_the_teachers_answers():
+    a = architecture_for("lenet5", "mnist")
+    alone = TrainForBytes(teacher="none", epochs=10)
+    assert alone.work(a) == 10 and alone.changed(width=0.5).work(a) < 5
+    taught = alone.changed(teacher="resnet20", copies=2).work(a)
+    assert taught > 10
+    assert alone.changed(teacher="resnet20", copies=5).work(a) - 10 == pytest.approx(
+        2 * (taught - 10)
+    )
+
+
 @pytest.mark.parametrize("model", list(NETWORKS))
 def test_every_network_can_be_narrowed_by_layer(model):
     dataset = "mnist" if model == "lenet5" else "digits"
