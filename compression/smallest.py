@@ -46,6 +46,7 @@ RAMPED = 0.7  # share of the training from which the length of the file corrects
 FIRST_BITS = 4.0  # of a weight in the file, before it was weighed
 MEMORY = 0.99  # of the moving mean of squared gradients
 SMALLEST = 2.0**-14  # of the sizes: a normal number of float16
+DRAWS = 1_000_003  # between the seeds of two draws
 CAREFUL = 0.7  # power of what the number kept is corrected by: its effect shows late
 
 
@@ -266,6 +267,9 @@ class TrainForBytes(Step):
         0.005, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule"
     )
     batch: int = knob(256, low=16, high=1024, grain=1, help="images per step")
+    draw: int = knob(
+        0, low=0, high=1000, grain=1, help="another number: other copies, in another order"
+    )
 
     def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
         late = too_late(before, self.name) or unknown_layer(a, layer_values(self.layers), before)
@@ -287,6 +291,7 @@ class TrainForBytes(Step):
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         assert isinstance(model, Chain)
+        context = replace(context, generator=self._generator(context.generator))
         copies = self._copies(context)
         student = narrow(
             model, largest_units(model, self._hidden(model.architecture)), attached=False
@@ -320,6 +325,12 @@ class TrainForBytes(Step):
         )
         squeeze.end()
         return student
+
+    def _generator(self, given: torch.Generator) -> torch.Generator:
+        """The one given, or of another draw from the same dense network."""
+        if not self.draw:
+            return given
+        return torch.Generator().manual_seed(given.initial_seed() + DRAWS * self.draw)
 
     def _hidden(self, a: Architecture) -> tuple[int, ...]:
         """Hidden units to start with."""

@@ -86,6 +86,14 @@ def test_the_seed_decides_every_bit(trained, digits, seed):
     assert ends[0] == ends[1] != ends[2]
 
 
+def test_another_draw_is_another_training_of_the_same_network(trained, digits, seed):
+    def made(draw: int) -> dict[str, bytes]:
+        context = Context(digits, torch.Generator().manual_seed(seed))
+        return bits_of(applied(trained(), context, f"{ALONE},epochs=1,draw={draw}"))
+
+    assert made(1) == made(1) != made(2)
+
+
 def test_some_weights_return_and_fewer_and_fewer_stay(dense, context, monkeypatch):
     seen: list[torch.Tensor] = []
 
