@@ -29,6 +29,7 @@ METHODS = {
     "quantized": "quantization method",
     "distilled": "distillation method",
     "dense": "training method",
+    "combined": "combined method",
 }
 # knobs that say by themselves what they are; of the others the step is named too
 ENOUGH = {"sparsity", "levels", "Q", "bits", "ratio", "temperature", "alpha"}

@@ -20,7 +20,7 @@ from .models import (
     rebuild,
 )
 from .networks import Architecture
-from .quantization import Codebook, FixedPoint, Grid
+from .quantization import Codebook, FixedPoint, Grid, Magnitudes
 
 MOST_VALUES = 4096  # a codebook with more values than this is stored as plain floats
 SAMPLE = 512  # weights that are looked at first
@@ -191,7 +191,7 @@ def _weight(name: str, array: np.ndarray, attached: list[Attachment]) -> Compres
         found = None
         if isinstance(quantizer, Grid | FixedPoint):
             found = _on_grid(name, array, quantizer)
-        elif isinstance(quantizer, Codebook):
+        elif isinstance(quantizer, Codebook | Magnitudes):
             found = _in_codebook(name, array, quantizer)
         if found is not None:
             return found
@@ -222,7 +222,9 @@ def _few_values(array: np.ndarray) -> np.ndarray | None:
     return table if _few_enough(len(table), array) else None
 
 
-def _in_codebook(name: str, array: np.ndarray, quantizer: Codebook) -> CompressedTensor | None:
+def _in_codebook(
+    name: str, array: np.ndarray, quantizer: Codebook | Magnitudes
+) -> CompressedTensor | None:
     """The weight as places in its codebook, and 0 for what is pruned; values without weights are
     left out.
     """

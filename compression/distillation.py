@@ -68,23 +68,32 @@ def cut_student(teacher: Chain, width: float, initial: str, seed: int, depth: fl
 
     Each group of units that stand and fall together keeps K of them: its K rows, and the K columns
     of the layers behind (K blocks of columns behind a flatten). `first` keeps units 1..K, `largest`
-    those with the largest L1 norm of incoming weights [Li et al., 2017, arXiv:1608.08710], `random`
-    starts from random weights of that size. Of the blocks of a stage the first stay.
+    those of `largest_units`, `random` starts from random weights of that size. Of the blocks of a
+    stage the first stay.
     """
     shorter = shortened(teacher, depth)
     a = shorter.architecture
     small = tuple(max(1, round(width * n)) for n in a.hidden)
     if initial == "random":
         return build(replace(a, hidden=small), seed)
-    keep = {group.place: torch.arange(small[group.place]) for group in groups(a)}
     if initial == "largest":
-        weights = {name: layer.weight.detach() for name, layer in prunable_layers(shorter)}
-        for group in groups(a):
-            rows = [m for m in group.members if m.axis == OUTPUTS]
-            norms = unit_scores(replace(group, members=tuple(rows)), _sizes(weights))
-            strongest = norms.argsort(descending=True, stable=True)[: small[group.place]]
-            keep[group.place] = strongest.sort().values
+        return narrow(shorter, largest_units(shorter, small), attached=False)
+    keep = {group.place: torch.arange(small[group.place]) for group in groups(a)}
     return narrow(shorter, keep, attached=False)
+
+
+def largest_units(model: Chain, hidden: tuple[int, ...]) -> dict[int, torch.Tensor]:
+    """Those units of each group whose incoming weights have the largest L1 norm [Li et al., 2017,
+    arXiv:1608.08710], as `narrow` takes them. hidden: how many there shall be, by their place.
+    """
+    weights = {name: layer.weight.detach() for name, layer in prunable_layers(model)}
+    keep = {}
+    for group in groups(model.architecture):
+        rows = [m for m in group.members if m.axis == OUTPUTS]
+        norms = unit_scores(replace(group, members=tuple(rows)), _sizes(weights))
+        strongest = norms.argsort(descending=True, stable=True)[: hidden[group.place]]
+        keep[group.place] = strongest.sort().values
+    return keep
 
 
 def _sizes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

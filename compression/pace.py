@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
+from .networks import architecture_for
 from .pipeline import start_of
 from .recipe import Recipe
 from .result import Result
@@ -36,7 +37,9 @@ class Pace:
         epochs: dict[str, list[float]] = {}
         runs: dict[str, list[float]] = {}
         for r in results:
-            epochs.setdefault(r.recipe.model, []).extend(e.seconds / e.epoch for e in r.history)
+            epochs.setdefault(r.recipe.model, []).extend(
+                e.seconds / e.epoch for e in r.history if e.step < len(r.recipe.dense.steps)
+            )
             if not any(s.is_training for s in r.recipe.steps[len(r.recipe.dense.steps) :]):
                 if r.recipe != r.recipe.dense:
                     runs.setdefault(r.recipe.model, []).append(r.seconds)
@@ -61,5 +64,6 @@ class Pace:
                 if step.is_training and not trained.setdefault(prefix.digest, False):
                     trained[prefix.digest] = True
                     epochs += getattr(step, "epochs", 1)
-                    total += self.epochs.get(recipe.model, 0.0) * getattr(step, "epochs", 1)
+                    work = step.work(architecture_for(recipe.model, recipe.dataset, recipe.width))
+                    total += self.epochs.get(recipe.model, 0.0) * work
         return Expected(total, epochs)

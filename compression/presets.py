@@ -13,6 +13,7 @@ from .distillation import Distill
 from .pruning import MagnitudePruning
 from .quantization import CodebookQuantization
 from .recipe import Step, layer_text
+from .smallest import TrainForBytes
 from .training import FineTune
 
 
@@ -97,6 +98,42 @@ def small_and_fast(model: str) -> tuple[Step, ...]:
     )
 
 
+class _Smallest(NamedTuple):
+    """bytes: at most; widths: share of the units to start with, by layer; layers: sizes by layer;
+    width: of all other layers.
+    """
+
+    bytes: int
+    epochs: int
+    widths: dict[str, float]
+    layers: dict[str, float]
+    width: float = 1.0
+
+
+_SMALLEST = {
+    "lenet_300_100": _Smallest(5_300, 40, dict(fc1=0.33, fc2=0.5), {}),
+    "lenet5": _Smallest(2_600, 30, dict(conv1=0.3, conv2=0.28, fc1=0.14), dict(conv1=3)),
+    "net": _Smallest(4_000, 20, {}, {}, width=0.25),
+    "resnet20": _Smallest(30_000, 10, {}, {}),
+    "mobilenet_mini": _Smallest(30_000, 10, {}, {}),
+    "vit_mini": _Smallest(40_000, 20, {}, {}),
+}
+
+
+def smallest_file(model: str) -> tuple[Step, ...]:
+    """A narrow network, trained towards its bytes with a teacher and distorted copies."""
+    how = _SMALLEST[model]
+    return (
+        TrainForBytes(
+            bytes=how.bytes,
+            epochs=how.epochs,
+            width=how.width,
+            widths=layer_text(how.widths),
+            layers=layer_text(how.layers),
+        ),
+    )
+
+
 def student_and_levels(model: str) -> tuple[Step, ...]:
     """A network of half the width, taught by the large one, with few values."""
     return (
@@ -121,6 +158,13 @@ PRESETS: dict[str, Preset] = {
         "Half of the channels or more go, then training on; int8 where it is faster still: as"
         " measured on MNIST in ONNX Runtime.",
         small_and_fast,
+    ),
+    "smallest_file": Preset(
+        "Smallest file",
+        "A narrow network is trained towards so many bytes: weights go and return, few sizes, a"
+        " teacher answers to training images and distorted copies of them. On MNIST with one core,"
+        " about 5 minutes for LeNet-300-100, 10 for LeNet-5, an hour or more for deep networks.",
+        smallest_file,
     ),
     "student_and_levels": Preset(
         "Student and levels", "Half the width with a teacher, then 16 values.", student_and_levels

@@ -44,28 +44,35 @@ def straight_through(W: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
 
 
 class _Share(torch.autograd.Function):
-    """table[chosen], and 0 where W is 0. Backward: the gradient goes to W unchanged, and its sum
-    per value to the table.
+    """table[chosen], and 0 where W is 0. Backward: the gradient goes to W unchanged (where W is 0
+    only while zeros learn), and its sum per value to the table.
 
     By hand because the gradient of indexing is several times slower than one `bincount`.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, W: torch.Tensor, table: torch.Tensor, borders: torch.Tensor
+        ctx: Any,
+        W: torch.Tensor,
+        table: torch.Tensor,
+        borders: torch.Tensor,
+        zeros_learn: bool = False,
     ) -> torch.Tensor:
         chosen = torch.bucketize(W.contiguous(), borders, out_int32=True)
         zero = W == 0
         ctx.save_for_backward(chosen, zero)
-        ctx.levels = len(table)
+        ctx.levels, ctx.zeros_learn = len(table), zeros_learn
         return torch.where(zero, 0.0, table[chosen])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+    def backward(
+        ctx: Any, *gradients: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, None, None]:
         chosen, zero = ctx.saved_tensors
         gradient = torch.where(zero, 0.0, gradients[0])
         sums = torch.bincount(chosen.flatten(), gradient.flatten(), ctx.levels)
-        return gradient, sums.to(gradient.dtype), None
+        passed = gradients[0] if ctx.zeros_learn else gradient
+        return passed, sums.to(gradient.dtype), None, None
 
 
 @attachable
@@ -160,6 +167,38 @@ class Codebook(Attachment):
     @classmethod
     def from_state(cls, state: dict[str, torch.Tensor]) -> Codebook:
         return cls(state["values"], state["offsets"])
+
+
+@attachable
+class Magnitudes(Attachment):
+    """A codebook that is symmetric around zero: each weight keeps its sign and takes one of a few
+    sizes. logs: float32 (levels,), logarithms of the sizes, trained along: the sizes stay above
+    zero, and one learning rate suits small ones and large ones. They are used as float16, in order.
+
+    returning: as in `Pruned`, which then stands before it.
+    """
+
+    kind = "magnitudes"
+    returning = False
+
+    def __init__(self, logs: torch.Tensor) -> None:
+        super().__init__()
+        self.logs = nn.Parameter(logs)
+
+    def table(self) -> torch.Tensor:
+        """The values as they are stored, ascending: (2 * levels,)."""
+        sizes = self.logs.sort().values.exp()
+        sizes = straight_through(sizes, sizes.detach().half().float())
+        return torch.cat([-sizes.flip(0), sizes])
+
+    def forward(self, W: torch.Tensor) -> torch.Tensor:
+        table = self.table()
+        fixed = table.detach()
+        return _Share.apply(W, table, (fixed[1:] + fixed[:-1]) / 2, self.returning) + 0.0
+
+    @classmethod
+    def from_state(cls, state: dict[str, torch.Tensor]) -> Magnitudes:
+        return cls(state["logs"])
 
 
 @register

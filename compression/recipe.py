@@ -39,6 +39,7 @@ _FAMILIES = (
     "biases",
     "activations",
     "distillation",
+    "smallest",
 )  # the modules that hold the steps
 
 
@@ -152,7 +153,7 @@ class Step(ABC):
     version: ClassVar[int]
     family: ClassVar[
         str
-    ]  # "dense", "pruned", "quantized" or "distilled": the colour of what it makes
+    ]  # "dense", "pruned", "quantized", "distilled" or "combined": the colour of what it makes
     reference: ClassVar[str] = ""
     trains: ClassVar[bool] = False  # True: takes an epoch or more, belongs into the batch lane
 
@@ -209,6 +210,10 @@ class Step(ABC):
         steps, or an empty string.
         """
         return ""
+
+    def work(self, a: Architecture) -> float:
+        """How long it trains a network of this architecture, in epochs of that one."""
+        return float(getattr(self, "epochs", 1)) if self.trains else 0.0
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Step:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 from .recipe import Recipe, Step, make_step, steps
 
@@ -41,7 +42,19 @@ def _without_teacher(recipe: Recipe) -> bool:
 
 def _alone(step: object) -> bool:
     """Whether this trains a student that hears nothing of its teacher."""
-    return getattr(step, "alpha", 1) == 0 and getattr(step, "hint", "none") == "none"
+    silent = getattr(step, "alpha", 1) == 0 or getattr(step, "teacher", "") == "none"
+    return silent and getattr(step, "hint", "none") == "none"
+
+
+def _squeezed(recipe: Recipe, **knobs: object) -> bool:
+    """Whether there is training for bytes with these knobs."""
+    squeezed = [s for s in recipe.steps if s.name == SQUEEZE]
+    return any(all(getattr(s, k) == v for k, v in knobs.items()) for s in squeezed)
+
+
+SQUEEZE = "train_for_bytes"
+# the whole network is pruned by size more and more, with levels: no teacher, no other images
+_PLAIN = dict(width=1.0, widths="", rate=0.0, teacher="none", copies=0)
 
 
 def _uniform(recipe: Recipe) -> bool:
@@ -55,6 +68,18 @@ REFERENCES = {
     ),
     "uniform": Reference(
         "uniform levels", "what a codebook is worth", "quantized", _uniform, rival=True
+    ),
+    "plain": Reference(
+        "as many bytes by pruning and levels alone",
+        "what narrowing, teacher, copies and prices are worth",
+        "pruned",
+        lambda recipe: _squeezed(recipe, **_PLAIN),
+    ),
+    "undistorted": Reference(
+        "without distorted copies",
+        "what distorted copies are worth",
+        "distilled",
+        lambda recipe: _squeezed(recipe, copies=0) and not _without_teacher(recipe),
     ),
     "alone": Reference(
         "student without teacher", "what the teacher is worth", "distilled", _without_teacher
@@ -87,16 +112,37 @@ _INSTEAD = {
 }
 
 
+# key of a reference -> knobs of SQUEEZE that are turned for it: its bytes stay
+_TURNED: dict[str, dict[str, Any]] = {
+    "plain": _PLAIN,
+    "undistorted": dict(copies=0),
+    "alone": dict(teacher="none"),
+}
+
+
 def counterparts(recipe: Recipe) -> dict[str, Recipe]:
-    """The same recipe with random pruning, and with uniform levels, by the keys of REFERENCES: each
-    as much as in the recipe, and only where it has a step for that.
+    """The same recipe with random pruning, with uniform levels, and with less than all of what
+    training for bytes does, by the keys of REFERENCES: each as much as in the recipe, and only
+    where it has a step for that.
     """
+    swaps: dict[str, Callable[[Step], Step]] = {
+        key: partial(_swapped, name, of) for key, (name, of) in _INSTEAD.items()
+    }
+    swaps |= {key: partial(_turned, knobs) for key, knobs in _TURNED.items()}
     found: dict[str, Recipe] = {}
-    for key, (name, of) in _INSTEAD.items():
-        changed = tuple(_as(name, step) if step.name in of else step for step in recipe.steps)
+    for key, swap in swaps.items():
+        changed = tuple(map(swap, recipe.steps))
         if changed != recipe.steps:
             found[key] = dataclasses.replace(recipe, steps=changed)
     return found
+
+
+def _swapped(name: str, of: set[str], step: Step) -> Step:
+    return _as(name, step) if step.name in of else step
+
+
+def _turned(knobs: dict[str, Any], step: Step) -> Step:
+    return step.changed(**knobs) if step.name == SQUEEZE else step
 
 
 def _as(name: str, step: Step) -> Step:

@@ -100,15 +100,17 @@ def fit(
     augment: str = "none",
     weight_decay: float = 0.0,
     loss: Loss = hard_loss,
+    shown: Callable[[torch.Tensor], torch.Tensor] | None = None,
     each_step: Callable[[float], None] = lambda done: None,
 ) -> None:
     """Train the model in place: AdamW, learning rate up over the first tenth and down to 0 along a
     cosine.
 
-    learning_rate: the highest; batch: images per step; each_step: called before each with the
-    share that is done, 0..1. Masks and levels that are attached to the
-    weights stay:
-    the forward pass sees pruned, quantized weights, the gradient passes the rounding unchanged.
+    learning_rate: the highest; batch: images per step; shown: uint8 images to show in place of the
+    training images of these places; each_step: called before each step with the share that is done,
+    0..1: the gradients of the step before are still there. Masks and levels that are attached to
+    the weights stay: the forward pass sees pruned, quantized weights, the gradient passes the
+    rounding unchanged.
     Raises Cancelled within a step's time when the context says stop.
     """
     data, train, start = context.data, context.data.train, time.perf_counter()
@@ -129,7 +131,8 @@ def fit(
                 if context.stopped():
                     raise Cancelled("stopped on request")
                 each_step(((epoch - 1) * steps + i - 1) / (epochs * steps))
-                images, labels = train.images[chosen], train.labels[chosen]
+                labels = train.labels[chosen]
+                images = shown(chosen) if shown else train.images[chosen]
                 if augment != "none":
                     images = shifted(images, augment, context.generator)
                 inputs = data.to_input(images).contiguous(memory_format=layout)

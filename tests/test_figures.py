@@ -1,5 +1,6 @@
 """The plots: their data add up, and each can be drawn, with much, little or nothing."""
 
+import dataclasses
 import json
 import math
 from itertools import product
@@ -313,6 +314,13 @@ def test_losses_are_drawn_from_their_first_epoch_on(p, n):
     found = traces(figure)
     assert len(found["loss"].x) == len(found["accuracy"].x) == n
     assert list(figure.layout.xaxis.range) == [0.5, 10.5], "the axis does not grow with the line"
+
+
+def test_where_the_file_shrinks_while_it_trains_its_bytes_are_drawn():
+    history = [dataclasses.replace(e, bytes=9_000 - 1_000 * e.epoch) for e in epochs(3)]
+    figure = figures.draw_losses(history, 10, LIGHT, HEIGHT)
+    assert list(traces(figure)["bytes"].y) == [8_000, 7_000, 6_000]
+    assert "the file shrinks" in texts(figure)
 
 
 def test_a_spot_is_the_score_on_the_split_or_else_on_validation():

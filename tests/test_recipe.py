@@ -201,9 +201,9 @@ def test_a_step_that_can_train_does_not_with_no_epochs():
 
 
 def test_steps_are_listed_by_family_whatever_was_imported_first():
-    order = ["dense", "pruned", "quantized", "distilled"]
+    order = ["dense", "pruned", "quantized", "distilled", "combined"]
     places = [order.index(cls.family) for cls in steps().values()]
-    assert places == sorted(places) and len(set(places)) == 4
+    assert places == sorted(places) and len(set(places)) == 5
 
 
 # steps from outside

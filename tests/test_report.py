@@ -17,7 +17,7 @@ from compression.errors import InvalidInput, JobError
 from compression.labels import Label
 from compression.price import Prices
 from compression.recipe import Recipe, parse_steps
-from compression.references import counterparts
+from compression.references import counterparts, reference_of
 from compression.report import (
     RUN_FIELDS,
     VERSION,
@@ -103,6 +103,16 @@ def test_the_counterparts_have_as_much_of_everything():
         "random_pruning:sparsity=0.7,scope=layer", "fine_tune",
     ]  # fmt: skip
     assert counterparts(recipe("random_pruning~uniform_quantization")) == {}
+
+
+def test_the_counterparts_of_training_for_bytes_have_its_bytes():
+    found = counterparts(recipe("train_for_bytes:bytes=4300,width=0.3,levels=3"))
+    assert {key: r.steps[-1].text for key, r in found.items()} == {
+        "plain": "train_for_bytes:bytes=4300,levels=3,rate=0.0,teacher=none,copies=0",
+        "undistorted": "train_for_bytes:bytes=4300,width=0.3,levels=3,copies=0",
+        "alone": "train_for_bytes:bytes=4300,width=0.3,levels=3,teacher=none",
+    }
+    assert all(reference_of(r) == key for key, r in found.items())
 
 
 def test_the_file_is_read_and_scored_again(report, kept):

@@ -21,7 +21,13 @@ class Bar(NamedTuple):
     text: str
 
 
-WORDS = {"pruned": "pruning", "quantized": "levels", "distilled": "student", "dense": "tuning"}
+WORDS = {
+    "pruned": "pruning",
+    "quantized": "levels",
+    "distilled": "student",
+    "dense": "tuning",
+    "combined": "squeezing",
+}
 
 
 def waterfall(result: Result | Preview) -> list[Bar]:

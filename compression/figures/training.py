@@ -102,18 +102,29 @@ def _end_labels(figure: Drawing, p: Palette, tracks: list[Track], span: float, h
         )
 
 
+SHRINKS = 1.1  # the largest file by the smallest, from which on the bytes are drawn
+
+
 def draw_losses(history: Sequence[Epoch], epochs: int, p: Palette, height: int) -> go.Figure:
-    """Loss and accuracy of one running training, side by side on fixed axes."""
-    figure = blank(p, height, "Training", "loss falls, validation accuracy rises", l=40, r=44, b=28)
+    """Accuracy of one running training, and its loss, or the bytes of its file where these become
+    fewer, side by side on fixed axes.
+    """
+    sizes = [e.bytes for e in history]
+    shrinks = bool(sizes) and max(sizes) > SHRINKS * min(sizes)
+    name, falls = ("bytes", "the file shrinks") if shrinks else ("loss", "loss falls")
+    values = [float(e.bytes) if shrinks else e.loss for e in history]
+    words = [units.size(e.bytes) if shrinks else f"loss {e.loss:.4f}" for e in history]
+    figure = blank(p, height, "Training", f"{falls}, validation accuracy rises", l=40, r=44, b=28)
     xs = [e.epoch for e in history]
     orange, blue = p.marks["pruned"], p.marks["quantized"]
     figure.add_scatter(
         x=xs,
-        y=[e.loss for e in history],
+        y=values,
         mode="lines+markers",
         line=dict(color=orange, width=2.4),
-        hovertemplate="epoch %{x}, loss %{y:.4f}<extra></extra>",
-        name="loss",
+        customdata=words,
+        hovertemplate="epoch %{x}, %{customdata}<extra></extra>",
+        name=name,
     )
     figure.add_scatter(
         x=xs,
@@ -125,7 +136,7 @@ def draw_losses(history: Sequence[Epoch], epochs: int, p: Palette, height: int) 
         marker=dict(symbol="square", size=7),
         hovertemplate="epoch %{x}, %{y:.2f} %<extra></extra>",
     )
-    most = max((e.loss for e in history), default=1.0)
+    most = max(values, default=1.0)
     figure.update_layout(
         xaxis=dict(range=[0.5, epochs + 0.5], dtick=max(1, epochs // 8), tick0=1),
         yaxis=dict(range=[0, most * 1.15], nticks=4, tickfont=dict(color=p.words["pruned"])),

@@ -32,7 +32,9 @@ PARAMETER, EMPTY = "recipe", "dense"  # of the address; the word for no steps
 MOST = 31  # steps behind the dense network
 LAG = 1.5  # seconds within which a browser may still send the address of before
 ADD = "add"  # key of a widget that only this page has: it is forgotten when one leaves the page
-COLOURS = dict(dense="gray", pruned="orange", quantized="blue", distilled="green")
+COLOURS = dict(
+    dense="gray", pruned="orange", quantized="blue", distilled="green", combined="violet"
+)
 TITLES = {"n_m_pruning": "N:M pruning", "distill": "Student", "fine_tune": "Fine-tuning"}
 ALWAYS = {"epochs", "n", "m"}  # knobs beside the first that are worth a place in the row
 FILE_BYTES = 64_000

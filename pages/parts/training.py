@@ -9,6 +9,7 @@ import streamlit as st
 from compression import units
 from compression.errors import CompressionError
 from compression.jobs import Engine
+from compression.networks import architecture_for
 from compression.pace import Pace
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
@@ -26,7 +27,9 @@ def seconds(recipe: Recipe, missing: tuple[int, ...]) -> float:
     among which is the shipped one; not a number where there is none.
     """
     pace = Pace.of(cached.runs(recipe.dataset, recipe.model))
-    return pace.epochs.get(recipe.model, math.nan) * epochs(recipe, missing)
+    a = architecture_for(recipe.model, recipe.dataset, recipe.width)
+    work = sum(recipe.steps[i].work(a) for i in missing)
+    return pace.epochs.get(recipe.model, math.nan) * work
 
 
 def start(recipe: Recipe, engine: Engine, owner: str) -> None:
@@ -47,6 +50,8 @@ def what(recipe: Recipe, missing: tuple[int, ...]) -> str:
     if "distill" in kinds:
         words.append("the student")
     text = f"Train {' and '.join(words)}" if words else ""
+    if "train_for_bytes" in kinds:
+        text = f"{text}, then squeeze" if text else "Train for bytes"
     if "gradual_pruning" in kinds:
         text = f"{text}, then prune" if text else "Prune while training"
     if "fine_tune" in kinds:

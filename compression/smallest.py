@@ -1,0 +1,361 @@
+"""Training towards a file of so many bytes: few weights, where the coder finds them cheap, and few
+sizes of them, from the first step on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import checkpoint, storage
+from .baselines import baseline
+from .channels import too_late
+from .compressed import compress
+from .copies import Copies
+from .cost import count, sizes_of
+from .distillation import distillation_loss, largest_units
+from .errors import Cancelled, NotOffered
+from .groups import OUTPUTS, groups, narrow
+from .inference import Forward
+from .models import (
+    Chain,
+    attach,
+    layer_names,
+    pictures,
+    prunable_layers,
+    stored,
+    unknown_layer,
+    weight_before,
+)
+from .networks import NETWORKS, Architecture, architecture
+from .pruning import Pruned, mask_k_largest, sparsity_so_far
+from .quantization import Magnitudes, Ordered, k_means
+from .rate import Picture, weight_bits
+from .recipe import Step, by_layer, choice, knob, layer_values, register
+from .store import read_zoo
+from .training import Context, Report, fit, hard_loss
+
+TEACHERS = ("none", *NETWORKS)
+BETWEEN = 0.006  # share of the training between two looks at the masks
+SETTLED = 0.9  # share of the training behind which the masks stay as they are
+RAMPED = 0.7  # share of the training from which the length of the file corrects the number kept
+FIRST_BITS = 4.0  # of a weight in the file, before it was weighed
+MEMORY = 0.99  # of the moving mean of squared gradients
+SMALLEST = 2.0**-14  # of the sizes: a normal number of float16
+DRAWS = 1_000_003  # between the seeds of two draws
+CAREFUL = 0.7  # power of what the number kept is corrected by: its effect shows late
+
+
+@dataclass
+class _Layer:
+    """A layer in training. picture: what its columns are; squares: moving mean of its squared
+    gradients: how much the loss asks of a weight of this layer.
+    """
+
+    layer: nn.Linear | nn.Conv2d
+    picture: Picture
+    levels: int
+    pruned: Pruned
+    sizes: Magnitudes
+    squares: float = 0.0
+
+    @classmethod
+    def of(cls, layer: nn.Linear | nn.Conv2d, picture: Picture, levels: int) -> _Layer:
+        """Everything stays at first, with sizes of the weights as they are."""
+        W = layer.weight.detach()
+        made = cls(
+            layer,
+            picture,
+            levels,
+            Pruned(torch.ones_like(W, dtype=torch.bool)),
+            Magnitudes(torch.zeros(levels)),
+        )
+        made.fit_sizes(W)
+        made.let_return(True)
+        attach(layer, made.pruned)
+        attach(layer, made.sizes)
+        return made
+
+    def let_return(self, may: bool) -> None:
+        self.pruned.returning = self.sizes.returning = may
+
+    @property
+    def W(self) -> torch.Tensor:
+        """The weight behind mask and sizes."""
+        with torch.no_grad():
+            return weight_before(self.layer, self.pruned).detach()
+
+    def see_gradient(self) -> None:
+        gradient = stored(self.layer).grad
+        if gradient is not None:
+            now = float(gradient.square().mean())
+            self.squares = MEMORY * self.squares + (1 - MEMORY) * now if self.squares else now
+
+    def scores(self, rate: float) -> torch.Tensor:
+        """|w| times the root of the layer's squared gradients, by a power of its bits: the root of
+        what the loss would rise by [LeCun et al., 1989], for each bit where rate is 1/2.
+        """
+        W, mask = self.W, self.pruned.mask
+        bits = weight_bits(mask.flatten(1), self.picture, self.levels).view_as(W)
+        worth = W.abs() * self.squares**0.5 / bits**rate
+        return worth if self.pruned.returning else torch.where(mask, worth, 0.0)
+
+    def fit_sizes(self, W: torch.Tensor) -> None:
+        """Sizes of least squared error for the weights that stay."""
+        sizes, _ = k_means(Ordered.of(W[self.pruned.mask].abs()), self.levels)
+        if len(sizes):
+            spread = np.interp(np.arange(self.levels), np.arange(len(sizes)), sizes)
+            with torch.no_grad():
+                self.sizes.logs.copy_(torch.from_numpy(spread).clamp(min=SMALLEST).log())
+
+
+class Squeeze:
+    """Keeps as many weights of a network in training as its file has bytes for.
+
+    wanted: bytes; levels: sizes of weights by layer; rate: see `_Layer.scores`.
+    """
+
+    def __init__(
+        self, model: Chain, dataset: str, wanted: int, levels: dict[str, int], rate: float
+    ) -> None:
+        looks = pictures(model.architecture)
+        self._model, self._dataset, self._wanted, self._rate = model, dataset, wanted, rate
+        self._layers = [
+            _Layer.of(layer, looks[name], levels[name])
+            for name, layer in list(prunable_layers(model))
+        ]
+        self._all = sum(held.pruned.mask.numel() for held in self._layers)
+        self._bare = self._weigh_bare()
+        self._kept = min(float(self._all), 8 * (wanted - self._bare) / FIRST_BITS)  # in the end
+        self._last = -1.0
+
+    def _weigh_bare(self) -> int:
+        """Bytes of the file without any weight. Raises NotOffered where these are too many."""
+        for held in self._layers:
+            held.pruned.mask.fill_(False)
+        size = self.weigh()
+        for held in self._layers:
+            held.pruned.mask.fill_(True)
+        if size >= self._wanted:
+            raise NotOffered(
+                f"train_for_bytes.bytes: without any weight the file has {size} bytes, asked for"
+                f" are {self._wanted} at most"
+            )
+        return size
+
+    def each_step(self, done: float) -> None:
+        """Look at the gradients, and now and then choose anew which weights stay. done: 0..1."""
+        for held in self._layers:
+            held.see_gradient()
+        if done < SETTLED and done - self._last >= BETWEEN:
+            share = sparsity_so_far(done, 1 - self._kept / self._all)
+            self._choose(round((1 - share) * self._all))
+            if done < RAMPED:
+                for held in self._layers:
+                    held.fit_sizes(held.W)
+            self._last = done
+
+    def each_epoch(self) -> None:
+        """Weigh the file, and correct how many weights stay."""
+        if RAMPED <= self._last and self._last < SETTLED:
+            share = (self._wanted - self._bare) / (self.weigh() - self._bare)
+            self._kept = min(self._all, self._kept * share**CAREFUL)
+
+    def weigh(self) -> int:
+        """Bytes of the file."""
+        return len(storage.dumps(compress(self._model, self._dataset)))
+
+    def end(self) -> None:
+        """Nothing returns from here on; of the weights that are left the least worth go until the
+        file fits.
+        """
+        for held in self._layers:
+            held.let_return(False)
+        kept = sum(int(held.pruned.mask.sum()) for held in self._layers)
+        while (size := self.weigh()) > self._wanted and kept:
+            kept -= max(1, kept * (size - self._wanted) // size)
+            self._choose(kept)
+
+    def _choose(self, K: int) -> None:
+        """Keep the K weights of all layers that score highest."""
+        scores = [held.scores(self._rate).flatten() for held in self._layers]
+        mask = mask_k_largest(torch.cat(scores), K)
+        parts = mask.split([len(s) for s in scores])
+        for held, part in zip(self._layers, parts, strict=True):
+            held.pruned.mask.copy_(part.view_as(held.pruned.mask))
+
+
+def zoo_teacher(name: str, dataset: str) -> Forward:
+    """The shipped network of this name, ready to be asked."""
+    entry = read_zoo()[baseline(name, dataset).digest]
+    return Forward(checkpoint.loads(entry.checkpoint.read_bytes()).model)
+
+
+def _macs(a: Architecture) -> int:
+    return count(a, sizes_of(a)).macs
+
+
+def placed(a: Architecture) -> dict[str, int]:
+    """The layers whose outputs are hidden units, by the place of these in `Architecture.hidden`."""
+    rows = ((m.layer, g.place) for g in groups(a) for m in g.members if m.axis == OUTPUTS)
+    return {name: place for name, place in rows if name in layer_names(a)}
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class TrainForBytes(Step):
+    """Train a narrow network towards a file of so many bytes: weights are pruned, return and share
+    a few sizes while a larger network teaches them, and those stay that are worth their bits.
+    """
+
+    name: ClassVar[str] = "train_for_bytes"
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = "combined"
+    reference: ClassVar[str] = (
+        "straight-through: Bengio et al., 2013, arXiv:1308.3432; schedule: Zhu & Gupta, 2017,"
+        " arXiv:1710.01878"
+    )
+    trains: ClassVar[bool] = True
+
+    bytes: int = knob(10_000, low=200, high=2_000_000, grain=1, help="length of the file, at most")
+    epochs: int = knob(20, low=1, high=500, grain=1, help="times that every training image is seen")
+    width: float = knob(
+        1.0, low=0.01, high=1.0, grain=0.01, help="share of the hidden units to start with"
+    )
+    widths: str = by_layer(
+        low=0.01,
+        high=1.0,
+        grain=0.01,
+        help="layers with a share of units of their own, as in conv1=0.3;fc1=0.14",
+    )
+    levels: int = knob(
+        2,
+        low=1,
+        high=16,
+        grain=1,
+        help="sizes that the weights of a layer can have, either sign",
+    )
+    layers: str = by_layer(
+        low=1, high=16, grain=1, help="layers with a number of sizes of their own, as in conv1=3"
+    )
+    rate: float = knob(
+        0.5,
+        low=0.0,
+        high=2.0,
+        grain=0.05,
+        help="how much bits count when weights are chosen; 0: only what they are worth",
+    )
+    teacher: str = choice(
+        "resnet20", options=TEACHERS, help="trained network whose answers are learnt, too"
+    )
+    temperature: float = knob(
+        2.0, low=1.0, high=20.0, grain=0.5, help="softens the teacher's answers"
+    )
+    alpha: float = knob(
+        0.9, low=0.0, high=1.0, grain=0.05, help="share of the teacher's answers in the loss"
+    )
+    copies: int = knob(2, low=0, high=8, grain=1, help="distorted copies of each training image")
+    distortion: float = knob(
+        0.5, low=0.0, high=2.0, grain=0.1, help="how far copies are turned, scaled, moved and bent"
+    )
+    mirror: str = choice("no", options=("no", "yes"), help="turn half of the copies around")
+    learning_rate: float = knob(
+        0.005, low=0.00001, high=0.1, grain=0.00001, help="the highest of the schedule"
+    )
+    batch: int = knob(256, low=16, high=1024, grain=1, help="images per step")
+    draw: int = knob(
+        0, low=0, high=1000, grain=1, help="another number: other copies, in another order"
+    )
+
+    def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
+        late = too_late(before, self.name) or unknown_layer(a, layer_values(self.layers), before)
+        if late:
+            return late
+        places = placed(a)
+        unknown = next((name for name in layer_values(self.widths) if name not in places), None)
+        if unknown is not None:
+            return f"{unknown!r} has no hidden units of its own; those that have: {list(places)}"
+        reason = "" if self.teacher == "none" else NETWORKS[self.teacher].is_offered(a.shape)
+        return f"the teacher {self.teacher} {reason}" if reason else ""
+
+    def work(self, a: Architecture) -> float:
+        """The student's epochs, and the teacher's answers: without gradients a third of them."""
+        narrow = self.epochs * _macs(replace(a, hidden=self._hidden(a)))
+        teacher = architecture(self.teacher, a.shape, a.classes) if self._asks() else None
+        asked = (1 + self.copies) * _macs(teacher) / 3 if teacher else 0.0
+        return (narrow + asked) / _macs(a)
+
+    def apply(self, model: nn.Module, context: Context) -> nn.Module:
+        assert isinstance(model, Chain)
+        context = replace(context, generator=self._generator(context.generator))
+        copies = self._copies(context)
+        student = narrow(
+            model, largest_units(model, self._hidden(model.architecture)), attached=False
+        )
+        own = layer_values(self.layers)
+        levels = {
+            name: int(own.get(name, self.levels)) for name in layer_names(student.architecture)
+        }
+        squeeze = Squeeze(student, context.data.name, self.bytes, levels, self.rate)
+
+        def loss(logits: torch.Tensor, labels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+            if copies.answers is None:
+                return hard_loss(logits, labels, places)
+            answers = copies.answers_to_shown(places)
+            return distillation_loss(logits, answers, labels, self.temperature, self.alpha)
+
+        def report(r: Report) -> None:
+            if r.model is not None:
+                squeeze.each_epoch()
+            context.report(r)
+
+        fit(
+            student,
+            replace(context, report=report),
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch=self.batch,
+            loss=loss,
+            shown=copies.show,
+            each_step=squeeze.each_step,
+        )
+        squeeze.end()
+        return student
+
+    def _generator(self, given: torch.Generator) -> torch.Generator:
+        """The one given, or of another draw from the same dense network."""
+        if not self.draw:
+            return given
+        return torch.Generator().manual_seed(given.initial_seed() + DRAWS * self.draw)
+
+    def _hidden(self, a: Architecture) -> tuple[int, ...]:
+        """Hidden units to start with."""
+        shares = dict.fromkeys(range(len(a.hidden)), self.width)
+        shares |= {placed(a)[name]: share for name, share in layer_values(self.widths).items()}
+        return tuple(max(1, round(shares[i] * n)) for i, n in enumerate(a.hidden))
+
+    def _copies(self, context: Context) -> Copies:
+        def watch(done: float) -> None:
+            if context.stopped():
+                raise Cancelled("stopped on request")
+
+        return Copies(
+            context.data,
+            self.copies,
+            self.distortion,
+            self.mirror == "yes",
+            zoo_teacher(self.teacher, context.data.name) if self._asks() else None,
+            context.generator,
+            watch,
+        )
+
+    def _asks(self) -> bool:
+        return self.teacher != "none" and self.alpha > 0
+
+    def label(self) -> str:
+        alone = "" if self._asks() else ", no teacher"
+        return f"{self.bytes} bytes in {self.epochs}{alone}"
