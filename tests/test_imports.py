@@ -15,7 +15,7 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks labels timing qr database coder distortion",
+    "settings blocks labels timing qr database coder distortion glossary",
     "recipe units rate",
     "price machine",
     "result pareto sweep",
