@@ -44,7 +44,7 @@ ORDER = [
     "pipeline",
     "latency",
     "exports opened live layers grid search pace verdicts drift robustness",
-    "campaigns why speed lessons looking",
+    "campaigns why speed lessons looking board",
     "report",
     "jobs",
     "__main__",
