@@ -55,7 +55,9 @@ class Settings(BaseSettings):
     )
     login: bool = Field(False, description="people must log in (OpenID Connect): docs/deploy.md")
     admins: str = Field(
-        "", description="who may delete runs where people log in: e-mail addresses, by commas"
+        "",
+        description="who may delete runs and lead boards where people log in: e-mail addresses,"
+        " by commas",
     )
 
     @property
