@@ -71,7 +71,7 @@ class Place:
 
 def checked_nickname(text: str) -> str:
     """The nickname as it is shown. Raises InvalidInput for what can't be one."""
-    name = readable("a nickname", text, NICKNAME)
+    name = " ".join(readable("a nickname", text, NICKNAME).split())
     if not name:
         raise InvalidInput("a nickname has at least one character")
     if bad := sorted(MARKUP & set(name)):

@@ -40,12 +40,12 @@ TERMS = tuple(
         ("sparsity", "", "Share of the weights that are zero; density is the rest."),
         ("K", "", "How many stay: weights that are kept, or columns and units of a student."),
         ("threshold", "", "Size of the smallest weight that is kept; all smaller ones go."),
-        ("saliency", "pruning method, criterion",
+        ("saliency", "",
          "How much a weight matters, by which the ones to go are chosen: its size, its gradient,"
          " or what it is multiplied with."),
         ("scope", "",
          "Whether the weights of all layers are compared with each other, or each layer's alone."),
-        ("non-zero weights", "nonzero, stay", "Weights that pruning has left; biases not counted."),
+        ("non-zero weights", "", "Weights that pruning has left; biases not counted."),
         ("parameters", "", "All numbers that training sets: weights, biases, and those of norms."),
         ("channel pruning", "",
          "Taking whole channels or units out, so that the matrices become smaller and faster."),
@@ -73,13 +73,13 @@ TERMS = tuple(
         ("SQNR", "",
          "Signal to quantization noise: power of the weights by power of what was changed."),
         # the file
-        (".nnz", "file size, file, bytes",
+        (".nnz", "file size",
          "The compressed file of the lab, header, tables and biases included; its length is the"
          " size that is shown."),
         ("compression ratio", "", "Bytes of the dense network's fp32 file by bytes of this file."),
-        ("bits per weight", "bits each",
+        ("bits per weight", "",
          "Bits in the file by weights of the dense network, zeros among them."),
-        ("entropy", "entropy bound",
+        ("entropy", "",
          "Bits that a symbol needs at least on average, from how often each occurs."),
         ("order-0", "",
          "Entropy of each symbol alone; the coder of the file learns where zeros are, and can need"
@@ -90,26 +90,26 @@ TERMS = tuple(
         ("MACs", "multiply-adds",
          "Multiply-adds for one image; without those by zero where not called dense: zeros make"
          " the file smaller, not the network faster."),
-        ("latency", "milliseconds, median",
+        ("latency", "",
          "Time for one batch: the median of many runs, threads and engine stated."),
         ("quartiles", "", "A quarter of the times was below the first, a quarter above the last."),
         # how right it is
         ("accuracy", "", "Share of the images of a split that the network answers right."),
-        ("points lost", "points",
+        ("points lost", "",
          "Accuracy against the dense network's in percentage points, on the same images."),
-        ("validation split", "validation, score on",
+        ("validation split", "",
          "Images that were not trained on and by which settings are chosen; the test split is for"
          " reporting, for who chooses on it fools himself."),
         ("test split", "", "Images that nothing was trained on or chosen by, for the last word."),
         ("estimate", "",
          "A figure from some of the images, marked by ≈ and an open dot, replaced in a moment."),
-        ("confidence interval", "Wilson interval, interval",
+        ("confidence interval", "Wilson interval",
          "Where the accuracy on endless such images lies, with 95 % certainty, by Wilson's"
          " formula."),
-        ("McNemar's test", "McNemar, change",
+        ("McNemar's test", "",
          "Whether two networks differ by more than chance, from the images that only one of them"
          " gets right."),
-        ("within noise", "against dense",
+        ("within noise", "",
          "Chance alone explains a difference as large as this one."),
         ("cross-entropy", "loss",
          "What training makes small: minus the logarithm of the share that the true label gets,"
@@ -121,22 +121,22 @@ TERMS = tuple(
          " say the same."),
         ("flips", "", "Images that only the one, or only the other of two networks has right."),
         ("truth", "", "Share that the true label gets in the network's answer, mean over images."),
-        ("occlusion", "what it looked at",
+        ("occlusion", "",
          "A square of the image is covered: where the answer suffers, the network looked."),
         # training
-        ("fine-tuning", "train on",
+        ("fine-tuning", "",
          "Training on after compressing, with the zeros and levels kept."),
         ("straight-through", "",
          "Training that computes with rounded weights and lets the gradient pass the rounding"
          " unchanged."),
-        ("epochs", "epoch", "Times that training sees every image of the training split."),
+        ("epochs", "", "Times that training sees every image of the training split."),
         ("distillation", "", "Training a small network to answer as a large one does."),
         ("teacher", "", "The large network whose answers a student learns from."),
         ("student", "", "The small network that is trained to answer as its teacher does."),
         ("student size", "width",
          "Share of the hidden units, or channels, of each layer that the student keeps."),
         ("student depth", "depth", "Share of the blocks that each stage of the student keeps."),
-        ("initial weights", "initial",
+        ("initial weights", "",
          "Where a student begins: with the teacher's first K columns, its K largest units, or"
          " chance."),
         ("temperature", "",
@@ -151,21 +151,49 @@ TERMS = tuple(
         ("batch", "", "How many images training looks at before it moves the weights."),
         # choosing
         ("recipe", "", "Data, network, seed and steps, in order: all that a run follows from."),
-        ("digest", "go to run", "Short fingerprint of a recipe: same recipe, same digest."),
+        ("digest", "", "Short fingerprint of a recipe: same recipe, same digest."),
         ("seed", "", "Number from which all chance of a run follows: same seed, same numbers."),
         ("baseline", "", "The dense network as it was trained, which all else is compared with."),
         ("dominated", "",
          "Beaten: another run is as good in both axes and better in at least one."),
-        ("Pareto front", "fronts, front", "The runs that are not dominated by any other."),
+        ("Pareto front", "front", "The runs that are not dominated by any other."),
         ("hypervolume", "",
          "Area that a front covers from a reference point on: the larger, the more it reaches."),
     )
 )  # fmt: skip
 
 
+# what labels say where they mean a term: no names of it
+LABELS = {
+    "against dense": "within noise",
+    "bits each": "bits per weight",
+    "bytes": ".nnz",
+    "change": "McNemar's test",
+    "criterion": "saliency",
+    "entropy bound": "entropy",
+    "epoch": "epochs",
+    "file": ".nnz",
+    "fronts": "Pareto front",
+    "go to run": "digest",
+    "initial": "initial weights",
+    "interval": "confidence interval",
+    "median": "latency",
+    "milliseconds": "latency",
+    "nonzero": "non-zero weights",
+    "points": "points lost",
+    "pruning method": "saliency",
+    "score on": "validation split",
+    "stay": "non-zero weights",
+    "test": "test split",
+    "train on": "fine-tuning",
+    "validation": "validation split",
+}
+
+
 @lru_cache(maxsize=1)
 def _by_name() -> dict[str, Term]:
-    return {_plain(name): t for t in TERMS for name in t.names}
+    found = {_plain(name): t for t in TERMS for name in t.names}
+    return found | {label: found[_plain(word)] for label, word in LABELS.items()}
 
 
 @lru_cache(maxsize=1)

@@ -118,7 +118,7 @@ def real(desk: Desk) -> None:
             draw_counts(
                 Counts(
                     "How often each whole number occurs",
-                    f"0: {units.percent(zeros, 0)} of the weights",
+                    f"0: {units.percent(zeros, 0)} of them",
                     facts.numbers,
                     facts.counts,
                 ),
