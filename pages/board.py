@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from compression.baselines import baseline
 from compression.board import standing
-from compression.jobs import Ask
 from compression.settings import settings
 from pages.parts import boards, cached, frame
 
@@ -30,9 +28,9 @@ jobs = {e.digest: job for e in entries if (job := engine.jobs.get(e.digest))}
 states = {digest: job.state for digest, job in jobs.items()}
 results = {r.digest: r for r in cached.runs(dataset, network)}
 with page:
-    target = boards.target_input(engine.result(Ask(baseline(network, dataset))))
+    target = boards.target_input(network, dataset)
     scene = boards.Scene(network, dataset, target, board.closed, standing(entries, results, target))
-    st.caption(boards.HOW)
+    st.caption(f"{boards.HOW} {boards.TAKE_PART}" if entries else boards.HOW)
     if entries:
         boards.rows(scene, jobs)
         boards.run_missing(scene, engine)

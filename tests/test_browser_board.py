@@ -16,6 +16,7 @@ from .test_browser import (  # noqa: F401
     start_server,
     wait_idle,
 )
+from .test_browser_access import grave
 
 pytestmark = pytest.mark.browser
 LESS, MORE = (
@@ -94,3 +95,14 @@ def test_a_number_in_the_address_changes_no_entry(browser, class_server):  # noq
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_contain_text("LeNet-300-100: ", timeout=60_000)
     expect(page.get_by_test_id("stMain")).not_to_contain_text("Eve")
+
+
+def test_axe_finds_nothing_serious_on_a_board(browser, class_server):  # noqa: F811
+    page = student(browser)
+    goto(page, f"{class_server.url}/{BOARD}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("LeNet", timeout=60_000)
+    wait_idle(page)
+    page.get_by_role("button", name="Teacher").press("Enter")
+    wait_idle(page)
+    found = grave(page)
+    assert not found, "\n".join(found)

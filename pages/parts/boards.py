@@ -15,7 +15,6 @@ from compression.errors import CompressionError
 from compression.jobs import Ask, Engine, Job
 from compression.networks import NETWORKS
 from compression.recipe import Recipe
-from compression.result import Result
 from compression.settings import settings
 
 from . import cached, people, steps
@@ -27,6 +26,7 @@ HOW = (
     " file; accuracy is that on the validation images, for who chooses among many by a test has no"
     " test left. What the test images say is shown when the board is closed."
 )
+TAKE_PART = "To take part, press *Board* on Compress, Recipes or Trade-off."
 
 
 def board_of(network: str, dataset: str) -> Board:
@@ -118,11 +118,12 @@ class Scene:
         return next((p for p in self.places if p.rank == 1), None)
 
 
-def target_input(dense: Result | None) -> float:
-    """The accuracy to reach, 0..1, bound to the address. dense: of the pair that is shown; a point
-    below it is asked for unless a link or a hand says otherwise.
+def target_input(network: str, dataset: str) -> float:
+    """The accuracy to reach, 0..1, bound to the address: a point below the dense network's unless a
+    link or a hand says otherwise.
     """
-    pair = dense.digest if dense else ""
+    pair = network, dataset
+    dense = cached.engine().result(Ask(baseline(network, dataset)))
     before = st.session_state.get("target_of")
     if before is not None and before != pair:
         st.session_state.pop("target", None)
