@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -213,14 +212,9 @@ def term(word: str) -> Term:
     return _by_name()[_plain(word)]
 
 
-def _found(text: str) -> Iterator[Term]:
-    for match in _pattern().finditer(text):
-        yield term(match.group())
-
-
 def named_in(text: str) -> tuple[Term, ...]:
     """The terms that a label names, in their order; a longer name goes before one within it."""
-    return tuple(dict.fromkeys(_found(text)))
+    return tuple(dict.fromkeys(term(match.group()) for match in _pattern().finditer(text)))
 
 
 def about(label: str, more: str = "") -> str:
@@ -228,11 +222,9 @@ def about(label: str, more: str = "") -> str:
     it. A label that names no term has no more to say than that.
     """
     terms = named_in(label)
-    if len(terms) == 1:
-        said = terms[0].text
-    else:
-        said = "  \n".join(f"**{t.title}**: {t.text}" for t in terms)
-    return f"{said}{'  ' + chr(10) if len(terms) > 1 and more else ' ' * bool(said and more)}{more}"
+    if len(terms) < 2:
+        return " ".join(filter(None, (*(t.text for t in terms), more)))
+    return "  \n".join(filter(None, (*(f"**{t.title}**: {t.text}" for t in terms), more)))
 
 
 def search(words: str) -> list[Term]:
