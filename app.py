@@ -5,6 +5,8 @@ if (
 ):  # workers are spawned and import this file again: they must not draw pages
     import streamlit as st
 
+    from compression.settings import settings
+
     st.set_page_config(
         "Compression Lab", "assets/icon.png", layout="wide", initial_sidebar_state=260
     )
@@ -20,6 +22,12 @@ if (
             st.Page("pages/tryit.py", title="Try it", url_path="tryit"),
             st.Page("pages/learn.py", title="Learn", url_path="learn"),
             st.Page("pages/export.py", title="Export", url_path="export"),
+            st.Page(
+                "pages/board.py",
+                title="Board",
+                url_path="board",
+                visibility="visible" if settings().board else "hidden",
+            ),
         ],
         position="top",
     ).run()

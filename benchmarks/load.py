@@ -1,7 +1,8 @@
 """A class at the lab: many browser tabs move the sliders of one server while a network trains.
 
 `python -m benchmarks.load [--json] [--sessions 50] [--moves 10] [--think 4] [--no-training]`;
-with `--links 30` that many tabs open one fresh link at the same moment instead. A tab is a
+with `--links 30` that many tabs open one fresh link at the same moment instead, with `--lesson`
+that of a lesson, in which each locks its guess as soon as it can. A tab is a
 websocket that does what Streamlit's frontend does: it keeps the message cache, sends its widgets
 and its address, and runs the timers of fragments. A person waits for the first figure of a setting,
 thinks, and moves on, whether the full score has come or not. What has no figure after 30 s is an
@@ -37,6 +38,9 @@ from benchmarks.tab import PATIENCE, Load, Move, Tab, opened
 ROOT = Path(__file__).resolve().parent.parent
 TEACHER = "network=LeNet-5&data=MNIST&tune=Tune+10+epochs&prune=93"
 NETWORKS, DATA = ("LeNet-5", "LeNet-300-100", "Net"), ("MNIST", "Fashion-MNIST", "Digits 8×8")
+# a link with places in it, and what goes there: to warm up, for one tab alone, for many
+SETTING = "network=LeNet-5&data=MNIST&prune={}&levels={}", (90, 16), (61, 24), (63, 28)
+LESSON = "network=Net&data=MNIST&lesson=Prune&part=Network&share={}", (90,), (83,), (77,)
 PAIRS = [(n, d) for d in DATA for n in NETWORKS if (n, d) != ("LeNet-5", "Digits 8×8")]
 LEVELS = ["4", "8", "12", "16", "24", "32", "64"]
 LEVELS_SHARE, BACK_SHARE = 0.25, 0.25  # of the moves: those of the levels, those that are undone
@@ -80,6 +84,20 @@ async def visitor(url: str, link: str, load: Load) -> Move:
         await tab.answered()
         await tab.until(lambda: not tab.page.running and not tab.page.timers)
         return tab.page.move
+
+
+async def student(url: str, link: str, load: Load) -> Move:
+    """Opens a lesson, locks the guess that stands there, and stays until all is known. Returns the
+    locking; the opening is noted in the load.
+    """
+    async with opened(url, link, load, "learn") as tab:
+        page = tab.page
+        await tab.until(lambda: not page.running and page.widget("lock_guess") is not None)
+        load.opened.append(page.move)
+        move = await tab.press("lock_guess")
+        await tab.answered()
+        await tab.until(lambda: not page.running and not page.timers)
+        return move
 
 
 async def teach(tab: Tab) -> None:
@@ -232,21 +250,25 @@ def costs(spent: dict[str, float], runs: Counter[str]) -> dict[str, float]:
 
 async def one_link(args: argparse.Namespace, server: Server, load: Load) -> dict[str, Any]:
     """A fresh link opened by one tab, then another by many at once: the workers compute it once."""
-    link = "network=LeNet-5&data=MNIST&prune={}&levels={}".format
-    await visitor(server.url, link(90, 16), load)
+    link, first, second, third = LESSON if args.lesson else SETTING
+    visit = student if args.lesson else visitor
+    await visit(server.url, link.format(*first), load)
     before = server.clocks()
-    alone = await visitor(server.url, link(61, 24), load)
+    alone = await visit(server.url, link.format(*second), load)
     once = server.since(before)
     load.runs.clear()
+    load.opened.clear()
     before = server.clocks()
-    tabs = [visitor(server.url, link(63, 28), load) for _ in range(args.links)]
-    load.opened += await asyncio.gather(*tabs)
+    moves = await asyncio.gather(
+        *(visit(server.url, link.format(*third), load) for _ in range(args.links))
+    )
     spent = server.since(before)
     return {
         "links": args.links,
         "alone_figure_ms": spread([alone], alone="figure")["alone_p50_ms"],
         "alone_exact_ms": spread([alone], alone="exact")["alone_p50_ms"],
-        **spread(load.opened, first_run="finished", figure="figure", exact="exact"),
+        **spread(load.opened if args.lesson else moves, first_run="finished"),
+        **spread(moves, figure="figure", exact="exact"),
         **costs(spent, load.runs),
         "alone_workers_cpu_s": costs(once, Counter()).get("workers_cpu_s"),
     }
@@ -282,6 +304,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--url", default="", help="a server that runs already")
     parser.add_argument("--no-training", dest="training", action="store_false")
     parser.add_argument("--links", type=int, default=0, help="tabs that open one fresh link")
+    parser.add_argument("--lesson", action="store_true", help="the link is that of a lesson")
     return parser.parse_args(words)
 
 

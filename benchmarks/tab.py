@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 
 PATIENCE = 30.0  # seconds after which a move counts as not answered
 RUN = re.compile(r"Run (\w+):")  # the page names the setting that it shows
+JUDGED = re.compile(r"You guessed [^,]*, it is ([^<\"]*)")  # what a lesson answers
 BROKEN = ForwardMsg.FINISHED_WITH_COMPILE_ERROR
 EARLY = ForwardMsg.FINISHED_EARLY_FOR_RERUN
 
@@ -63,10 +64,12 @@ class Load:
 
 
 class Page:
-    """What a tab knows by the server's messages, and what it answers. Knows no websocket."""
+    """What a tab knows by the server's messages, and what it answers. Knows no websocket. name:
+    the page's, as in its address; empty for the first one.
+    """
 
-    def __init__(self, link: str, load: Load) -> None:
-        self.load = load
+    def __init__(self, link: str, load: Load, name: str = "") -> None:
+        self.load, self.name = load, name
         self.query = dict(parse_qsl(link))
         self.move = Move("")  # the opening, until a slider moves
         self.shown = ""  # the setting that was drawn last
@@ -119,6 +122,10 @@ class Page:
         elif name == "metric" and element.metric.label.startswith("Accuracy"):
             if self.shown != self.move.before:
                 self.move.see(element.metric.body, now)
+        elif name == "heading" and self.name:
+            self.shown = element.heading.body
+        elif name == "plotly_chart" and (judged := JUDGED.search(element.plotly_chart.spec)):
+            self.move.see(judged[1], now)
         elif name in ("slider", "button"):
             proto = getattr(element, name)
             self.widgets[proto.id] = proto
@@ -161,6 +168,7 @@ class Page:
         msg = BackMsg()
         run = msg.rerun_script
         run.query_string, run.page_script_hash = urlencode(self.query), self.script
+        run.page_name = "" if self.script else self.name
         run.fragment_id, run.is_auto_rerun = fragment, bool(fragment)
         run.cached_message_hashes.extend(self.cached)
         run.context_info.timezone, run.context_info.locale = "UTC", "en-US"
@@ -230,11 +238,17 @@ class Tab:
         await self.connection.send(self.page.request())
         return move
 
+    async def press(self, key: str) -> Move:
+        """Press a button that the page shows; whatever it answers then is new."""
+        self.page.move = move = Move("")
+        await self.connection.send(self.page.request(trigger=self.page.widget(key).id))
+        return move
+
 
 @asynccontextmanager
-async def opened(url: str, link: str, load: Load) -> AsyncIterator[Tab]:
-    """A tab that has just asked for the page at this link."""
-    page = Page(link, load)
+async def opened(url: str, link: str, load: Load, name: str = "") -> AsyncIterator[Tab]:
+    """A tab that has just asked for the page at this link. name: of the page."""
+    page = Page(link, load, name)
     address = f"{url.replace('http', 'ws', 1).rstrip('/')}/_stcore/stream"
     async with connect(
         address,

@@ -61,7 +61,6 @@ class Measure:
     lower: bool
     of: Callable[[Result, str], float | None]
     stops: tuple[float, ...]
-    help: str = ""
 
     def text(self, value: float) -> str:
         return self.unit.text(value)
@@ -103,9 +102,7 @@ _SHARES += (99.0, 99.5, 100.0)
 _SIZES = tuple(s for s in _POWERS if 100 <= s <= 1e8)
 
 MEASURES: dict[str, Measure] = {
-    "bytes": Measure(
-        "File size", BYTES, True, lambda r, _: r.cost.bytes, _SIZES, "Length of the .nnz file."
-    ),
+    "bytes": Measure("File size", BYTES, True, lambda r, _: r.cost.bytes, _SIZES),
     "accuracy": Measure("Accuracy", PERCENT, False, _accuracy, _SHARES),
     "lost": Measure(
         "Points lost",
@@ -113,7 +110,6 @@ MEASURES: dict[str, Measure] = {
         True,
         _lost,
         (-100.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
-        "Against the dense network on the same images; below zero: gained.",
     ),
     "ratio": Measure(
         "Compression ratio",
@@ -121,7 +117,6 @@ MEASURES: dict[str, Measure] = {
         False,
         lambda r, _: r.ratio,
         tuple(s for s in _POWERS if s <= 1_000),
-        "Bytes of the dense network's fp32 file by bytes of this file.",
     ),
     "nonzero_weights": Measure(
         "Non-zero weights", COUNT, True, lambda r, _: r.cost.nonzero_weights, _POWERS
@@ -132,7 +127,6 @@ MEASURES: dict[str, Measure] = {
         False,
         lambda r, _: 100 * (1 - r.cost.nonzero_weights / r.cost.weights),
         _SHARES,
-        "Share of zeros among the weights that the network has.",
     ),
     "params": Measure("Parameters", COUNT, True, lambda r, _: r.cost.params, _POWERS),
     "nonzero_macs": Measure(
@@ -141,7 +135,6 @@ MEASURES: dict[str, Measure] = {
         True,
         lambda r, _: r.cost.nonzero_macs,
         _POWERS,
-        "For one image, without those by zero.",
     ),
     "macs": Measure(
         "Multiply-adds, dense",
@@ -149,7 +142,6 @@ MEASURES: dict[str, Measure] = {
         True,
         lambda r, _: r.cost.macs,
         _POWERS,
-        "For one image, those by zero counted as well.",
     ),
     "bits_per_weight": Measure(
         "Bits per weight",
@@ -157,7 +149,6 @@ MEASURES: dict[str, Measure] = {
         True,
         lambda r, _: 8 * r.cost.bytes / r.baseline.weights,
         (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 16.0, 32.0, 1_000.0),
-        "Bits of the file by weights of the dense network.",
     ),
     "entropy_bytes": Measure(
         "Order-0 entropy",
@@ -165,8 +156,6 @@ MEASURES: dict[str, Measure] = {
         True,
         lambda r, _: r.cost.entropy_bytes,
         _SIZES,
-        "Bytes that the symbols need when each is coded alone; the file's coder learns where"
-        " zeros are, and can need less.",
     ),
     "zip_bytes": Measure(
         "Deflated size",
@@ -174,7 +163,6 @@ MEASURES: dict[str, Measure] = {
         True,
         lambda r, _: r.cost.zip_bytes,
         _SIZES,
-        "The network as its framework saves it, deflated as in a zip file.",
     ),
     "loss": Measure(
         "Cross-entropy",
@@ -182,7 +170,6 @@ MEASURES: dict[str, Measure] = {
         True,
         _loss,
         (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 100.0),
-        "Mean over the images of the split.",
     ),
     "seconds": Measure(
         "Time it took",
@@ -190,6 +177,5 @@ MEASURES: dict[str, Measure] = {
         True,
         lambda r, _: max(r.seconds, 0.001),
         (0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 36_000.0),
-        "Seconds of this run, without what was stored already.",
     ),
 }

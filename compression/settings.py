@@ -50,9 +50,14 @@ class Settings(BaseSettings):
     )
     queue_total: int = Field(60, ge=1, description="training jobs of all people together")
 
+    board: bool = Field(
+        False, description="a class board: who has the smallest file at a target accuracy"
+    )
     login: bool = Field(False, description="people must log in (OpenID Connect): docs/deploy.md")
     admins: str = Field(
-        "", description="who may delete runs where people log in: e-mail addresses, by commas"
+        "",
+        description="who may delete runs and lead boards where people log in: e-mail addresses,"
+        " by commas",
     )
 
     @property

@@ -17,7 +17,7 @@ from compression.pipeline import missing_training
 from compression.recipe import layer_values
 from compression.references import is_reference
 from compression.result import Result
-from pages.parts import cached, controls, curves, frame, panels, training, why
+from pages.parts import boards, cached, controls, curves, frame, panels, training, why
 
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 TRAIL = 6
@@ -37,6 +37,7 @@ with page:
 with actions:
     split, bytes_by, tall = frame.view()
     frame.copy_link()
+    to_board = st.container(width="content")
     export = st.container(width="content")  # not st.empty: an open popover must survive a redraw
 HERO, SMALL = (540, 250) if tall else (348, 168)
 
@@ -125,6 +126,9 @@ with export.popover("Export", icon=":material/download:", type="tertiary", disab
         f"Run {shown.digest}: the file that was measured, and the recipe that makes it again."
     )
     panels.exports(shown, found, engine)
+
+with to_board:
+    boards.offer(shown, failure)
 
 with card_row:
     if failure:

@@ -254,7 +254,7 @@ with below:
     rows = [row("teacher", teacher, None)] if teacher else []
     rows += [row(s.name, s.result, s.result.validation.change) for s in students if s.result]
     if len(rows) > 1:
-        st.dataframe(
+        frame.table(
             pd.DataFrame(rows),
             hide_index=True,
             width="stretch",

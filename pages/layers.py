@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from compression import figures, phrases, units
+from compression import figures, glossary, phrases, units
 from compression.jobs import Ask
 from compression.layers import LayerView
 from compression.pipeline import missing_training
@@ -144,7 +144,7 @@ def row(view: LayerView) -> dict[str, Any]:
 
 
 with table_place:
-    choice = st.dataframe(
+    choice = frame.table(
         pd.DataFrame([row(view) for view in views]),
         hide_index=True,
         height=36 + 34 * min(4, len(views)),
@@ -165,18 +165,10 @@ with table_place:
                 max_value=100,
                 color="orange",
                 width=104,
-                help="Share of the weights that are not zero",
             ),
             "Levels": st.column_config.TextColumn(width=54),
-            "Bits each": st.column_config.NumberColumn(
-                format="%.2f", help="Bits in the file per weight, zeros among them", width=68
-            ),
-            "SQNR": st.column_config.NumberColumn(
-                "SQNR, dB",
-                format="%.1f",
-                help="Power of the weights by power of what was changed",
-                width=70,
-            ),
+            "Bits each": st.column_config.NumberColumn(format="%.2f", width=68),
+            "SQNR": st.column_config.NumberColumn("SQNR, dB", format="%.1f", width=70),
             "File": st.column_config.ProgressColumn(
                 "File, kB",
                 format="%.1f",
@@ -292,6 +284,7 @@ with below:
         round(100 * own_now),
         format="%d %%",
         key=f"own-{view.name}",
+        help=glossary.about("Prune ratio"),
     )
     if setting.levels is not None and setting.quantizer != "fixed":
         of_layer = layer_values(own_levels).get(view.name, setting.levels)
@@ -302,6 +295,7 @@ with below:
             possible,
             text if text in possible else "16",
             key=f"own-levels-{view.name}",
+            help=glossary.about("Levels"),
         )
     with buttons.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.button(
@@ -358,7 +352,13 @@ with ask_for:
     st.markdown("Settings for each layer that lose least within a number of bytes.")
     size = found.cost.bytes if found else 0
     budget = st.number_input(
-        "File size, kB", 0.1, 10_000.0, max(0.1, round(size / 1000, 1)), 0.5, key="budget"
+        "File size, kB",
+        0.1,
+        10_000.0,
+        max(0.1, round(size / 1000, 1)),
+        0.5,
+        key="budget",
+        help=glossary.about("File size"),
     )
     options = known_options()
     if not alone:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import cached, frame, lessons
+from pages.parts import cached, frame, words
 from pages.parts.controls import BOUND
 from pages.parts.lessons import links, steering
 from pages.parts.lessons.kit import PARTS, Desk
@@ -22,27 +22,22 @@ with page:
         with st.container(
             horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
         ):
-            fixed = bool({"lesson"} & (link.locked | link.hidden))
-            st.segmented_control(
-                "Lesson",
-                list(lessons.BY_WORD),
-                default=next(iter(lessons.BY_WORD)),
-                key="lesson",
-                required=True,
-                disabled=fixed,
-                label_visibility="collapsed",
-                **BOUND,
-            )
-            st.segmented_control(
-                "Part",
-                PARTS,
-                default=PARTS[0],
-                key="part",
-                required=True,
-                label_visibility="collapsed",
-                help="First on six rows and columns, then on a network.",
-                **BOUND,
-            )
+            steering.choose("lesson" in link.locked | link.hidden)
+            if lesson is not None:
+                st.segmented_control(
+                    "Part",
+                    PARTS,
+                    default=PARTS[0],
+                    key="part",
+                    required=True,
+                    label_visibility="collapsed",
+                    help="First on six rows and columns, then on a network.",
+                    **BOUND,
+                )
+    if lesson is None:
+        title.title("The words, each in one sentence", width="content", anchor=False)
+        words.listing()
+        st.stop()
     left, right = st.columns([4, 8], gap="medium")
 
 title.title(lesson.title, width="content", anchor=False)
@@ -65,5 +60,6 @@ with actions, st.container(horizontal=True, vertical_alignment="center", width="
     if not desk.large:
         st.caption(f"{lesson.minutes} min", width="content")
         links.teach(lesson.word, part, desk.controls, steering.guess_text(desk))
+    words.of_lesson(lesson.terms)
     links.present_switch()
 desk.work.watch()

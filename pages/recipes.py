@@ -16,7 +16,7 @@ from compression.networks import refusals
 from compression.pipeline import missing_training
 from compression.recipe import Recipe, Step
 from compression.result import Change, Preview, Result
-from pages.parts import cached, controls, frame, panels, steps, training
+from pages.parts import boards, cached, controls, frame, panels, steps, training
 
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 ADVISED = 3  # lines of advice, at most
@@ -40,6 +40,7 @@ with actions:
         split = frame.split_choice()
         seed = controls.seed_input()
     frame.copy_link()
+    to_board = st.container(width="content")
     export = st.container(width="content")  # not st.empty: an open popover must survive a redraw
 
 recipe = steps.recipe_of(bench, network, dataset, seed)
@@ -160,6 +161,8 @@ def headline() -> str:
 
 
 title.title(headline(), width="content", anchor=False)
+with to_board:
+    boards.offer(recipe, next(iter({**refused, **failures}.values()), ""))
 with card_row:
     waiting = "not offered" if refused or failures else "measuring" if whole else UNTRAINED
     panels.cards(result, split, waiting)

@@ -64,7 +64,6 @@ def start_button(label: str, caption: str, left: bool = True) -> None:
                 "Go on" if state in ("stopped", "failed") else label,
                 icon=":material/travel_explore:",
                 key="start",
-                type="primary",
                 disabled=not left,
                 on_click=campaigns.start,
                 args=(content, engine),
@@ -136,7 +135,7 @@ if isinstance(content, Goal):
                 goals.card(best.runner_up, "Runner-up", engine, second)
     with below:
         if found:
-            st.dataframe(
+            frame.table(
                 pd.DataFrame(goals.table(found, content)),
                 hide_index=True,
                 height=196,

@@ -14,7 +14,7 @@ from compression.metrics import MEASURES
 from compression.networks import NETWORKS
 from compression.references import is_reference
 from compression.result import Result
-from pages.parts import cached, exploring, frame, listing, runs
+from pages.parts import boards, cached, exploring, frame, listing, runs
 
 COLOURS = listing.COLOURS
 
@@ -117,6 +117,10 @@ title.title(
 
 first = (smallest or max(shown, key=lambda r: MEASURES["accuracy"].of(r, split) or 0.0)).digest
 picked = exploring.found(st.session_state.get("run") or "", by_digest, labels) or first
+
+if picked in by_digest:
+    with actions:
+        boards.offer(by_digest[picked].recipe)
 
 with left:
     frame.chart(

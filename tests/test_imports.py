@@ -15,7 +15,7 @@ from compression.settings import ROOT
 
 ORDER = [
     "errors",
-    "settings blocks labels timing qr database coder distortion",
+    "settings blocks labels timing qr database coder distortion glossary",
     "recipe units rate",
     "price machine",
     "result pareto sweep",
@@ -44,7 +44,7 @@ ORDER = [
     "pipeline",
     "latency",
     "exports opened live layers grid search pace verdicts drift robustness",
-    "campaigns why speed lessons looking",
+    "campaigns why speed lessons looking board",
     "report",
     "jobs",
     "__main__",

@@ -85,6 +85,19 @@ def test_a_move_is_answered_by_the_card_of_its_own_setting(page):
     }
 
 
+def test_a_lesson_is_answered_once_its_guess_is_judged():
+    page = Page("lesson=Prune", Load(), "learn")
+    assert BackMsg.FromString(page.request()).rerun_script.page_name == "learn"
+    asked = element("plotly_chart", spec='{"text": "<b>Your guess</b>"}')
+    take(page, [started(), element("heading", body="Keep the K largest"), asked, finished()], 1)
+    assert page.move.finished == 1.3 and page.move.figure is None
+    page.move = Move("")
+    for text, first in (("≈ 97.1 %", 2), ("97.2 %", 3)):
+        judged = element("plotly_chart", spec=f'"<b>You guessed 75 %, it is {text}</b>"')
+        take(page, [started(), judged, finished()], first)
+    assert (page.move.figure, page.move.exact) == (2.1, 3.1) and page.move.done
+
+
 def test_timers_run_until_the_server_sends_them_no_more(page):
     take(page, [started(), timer("jobs", 1), timer("watch", 0.5), finished()], 1)
     assert page.timers == {"jobs": 1, "watch": 0.5}

@@ -385,7 +385,7 @@ def robustness(scene: Scene) -> None:
         for kind, c in CORRUPTIONS.items()
         for s in c.strengths
     ]
-    st.dataframe(
+    frame.table(
         pd.DataFrame(rows),
         hide_index=True,
         row_height=30,

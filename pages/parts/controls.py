@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from compression import glossary
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.distillation import Distill
@@ -279,6 +280,7 @@ def compress_controls(network: str, dataset: str) -> Setting:
                 list(TUNINGS),
                 format_func=lambda k: TUNINGS[k],
                 key="tune",
+                help=glossary.about("Fine-tuning"),
                 width=170,
                 label_visibility="collapsed",
                 **BOUND,
@@ -314,8 +316,7 @@ _PAIR: dict[str, Any] = dict(spec=[3, 2], vertical_alignment="bottom", wrap=Fals
 
 def pruning_controls(slider: Any, method: Any) -> tuple[int, str]:
     """Prune ratio in percent, and the word of its method."""
-    help_ = "Share of the weights that are set to zero. K, the number kept, is what is left."
-    prune = titled(slider, "Prune ratio", "orange", help_).slider(
+    prune = titled(slider, "Prune ratio", "orange", "K, the number kept, is what is left.").slider(
         "Prune ratio",
         0,
         99,
@@ -331,11 +332,8 @@ def pruning_controls(slider: Any, method: Any) -> tuple[int, str]:
 
 def levels_controls(slider: Any, method: Any) -> tuple[str, str]:
     """Levels as text or OFF, and the word of their method."""
-    help_ = (
-        "How many different values the weights of a layer may take; zero is not counted. With"
-        " fixed point: Q, the levels per unit of weight. Off: weights stay as they are."
-    )
-    levels = titled(slider, "Levels", "blue", help_).select_slider(
+    more = "With fixed point: Q, the levels per unit of weight. Off: weights stay as they are."
+    levels = titled(slider, "Levels", "blue", more).select_slider(
         "Levels",
         [*map(str, LEVELS), OFF],
         "16",
@@ -360,7 +358,9 @@ def own_inputs(network: str, dataset: str) -> tuple[str, str]:
             key=OWN_KEYS[knob],
             placeholder=example,
             max_chars=2_000,
-            help="Layers that differ from the sliders; the Layers page sets them for you.",
+            help=glossary.about(
+                label, "Layers that differ from the sliders; the Layers page sets them for you."
+            ),
             **BOUND,
         )
         own, left_out = usable(text, knob, network, dataset)
@@ -420,24 +420,25 @@ def method_choice(where: Any, label: str, methods: dict[str, tuple[str, Step]], 
         format_func=lambda k: methods[k][0],
         key=key,
         label_visibility="collapsed",
+        help=glossary.about(label),
         **BOUND,
     )
 
 
-def titled(where: Any, title: str, color: str, help: str) -> Any:
-    """A place for a slider under its coloured title.
+def titled(where: Any, title: str, color: str, more: str = "") -> Any:
+    """A place for a slider under its coloured title, explained. more: behind what the glossary
+    says.
 
     The widget's own label is its plain name, collapsed: screen readers would read the colour.
     """
     box = where.container(gap=None)
-    box.markdown(f":{color}[**{title}**]", help=help)
+    box.markdown(f":{color}[**{title}**]", help=glossary.about(title, more))
     return box
 
 
 def student_slider(where: Any, key: str, default: int) -> float:
     """Share of the hidden units that the student keeps, 0.1..1. default: percent."""
-    help_ = "Share of the hidden units (or channels) of each layer that a smaller network keeps."
-    box = titled(where, "Student size", "green", help_)
+    box = titled(where, "Student size", "green")
     label: dict[str, Any] = dict(label_visibility="collapsed", format="%d %%", key=key)
     return box.slider("Student size", 10, 100, default, 5, **label, **BOUND) / 100
 
@@ -450,10 +451,7 @@ def initial_choice(where: Any, collapsed: bool = False) -> str:
         key="initial",
         label_visibility="collapsed" if collapsed else "visible",
         **BOUND,
-        help=(
-            "Where the student's weights come from: the teacher's first K columns, its K largest"
-            " units, or chance."
-        ),
+        help=glossary.about("Initial weights"),
     )
 
 
@@ -466,7 +464,7 @@ def student_training() -> tuple[int, float, float]:
         3,
         1,
         key="epochs",
-        help="Times that the student sees every training image.",
+        help=glossary.about("Student epochs"),
         **BOUND,
     )
     temperature = st.slider(
@@ -477,10 +475,7 @@ def student_training() -> tuple[int, float, float]:
         0.5,
         key="temperature",
         **BOUND,
-        help=(
-            "Softens the answers of the teacher: above 1, the student learns how alike the classes"
-            " look."
-        ),
+        help=glossary.about("Temperature"),
     )
     alpha = st.slider(
         "Alpha",
@@ -490,10 +485,7 @@ def student_training() -> tuple[int, float, float]:
         0.05,
         key="alpha",
         **BOUND,
-        help=(
-            "Share of the teacher's answers in the loss; the rest are the true labels. 0: without"
-            " teacher."
-        ),
+        help=glossary.about("Alpha"),
     )
     return epochs, temperature, alpha
 
@@ -509,7 +501,7 @@ def hint_inputs(network: str, dataset: str) -> tuple[float, str, float]:
             1.0,
             format_func=lambda d: f"{100 * d:.0f} %",
             key="depth",
-            help="Share of the blocks that each stage keeps.",
+            help=glossary.about("Student depth"),
             **BOUND,
         )
     offered = [h for h in HINTS if not Distill(hint=h).why_not(a)]
@@ -518,13 +510,14 @@ def hint_inputs(network: str, dataset: str) -> tuple[float, str, float]:
         offered,
         key="hint",
         format_func=lambda h: HINT_WORDS[h],
-        help="What else of the teacher the student follows: which images look alike to it, or"
-        " where in the picture it looks.",
+        help=glossary.about("Hint"),
         **BOUND,
     )
     weight = 1.0
     if hint != "none":
-        weight = st.slider("Weight of the hint", 0.0, 10.0, 1.0, 0.5, key="hint_weight", **BOUND)
+        label = "Weight of the hint"
+        more: dict[str, Any] = dict(help=glossary.about(label), key="hint_weight")
+        weight = st.slider(label, 0.0, 10.0, 1.0, 0.5, **more, **BOUND)
     return depth, hint, weight
 
 
@@ -543,7 +536,7 @@ def seed_input() -> int:
             2**31 - 1,
             0,
             key="seed",
-            help="Same seed, same numbers. Networks of seed 0 are shipped.",
+            help=glossary.about("Seed", "Networks of seed 0 are shipped."),
             **BOUND,
         )
     )

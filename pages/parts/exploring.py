@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from compression import glossary
 from compression.figures import FRONTS, Axes
 from compression.labels import NOTHING, Label
 from compression.metrics import MEASURES
@@ -48,16 +49,21 @@ def view() -> View:
             FRONTS,
             key="fronts",
             format_func=lambda f: FRONT_WORDS[f],
-            help="A front joins the runs that no other one beats in both axes.",
+            help=glossary.about("Fronts"),
             **BOUND,
         )
-        fronts_only = st.toggle("Hide dominated runs", key="fronts_only", **BOUND)
+        fronts_only = st.toggle(
+            "Hide dominated runs", key="fronts_only", help=glossary.about("dominated"), **BOUND
+        )
         joined = st.toggle(
             "Join repeats",
             True,
             key="joined",
-            help="Runs that differ in nothing but their seed: their mean with its 95 % interval,"
-            " each of them faint.",
+            help=glossary.about(
+                "seed",
+                "Runs that differ in nothing else: their mean with its 95 % interval, each of them"
+                " faint.",
+            ),
             **BOUND,
         )
         split = frame.split_choice()
@@ -131,7 +137,9 @@ def filters(axes: Axes) -> Filter:
             key="run",
             max_chars=60,
             placeholder="first digits of its number, or its name",
-            help="The run in the card; a click on a point or a row of the table changes it.",
+            help=glossary.about(
+                "Go to run", "A click on a point or a row of the table goes there as well."
+            ),
             **BOUND,
         )
     made = Filter(
@@ -155,6 +163,7 @@ def _limits(key: str) -> tuple[float | None, float | None]:
         (stops[0], stops[-1]),
         format_func=lambda s: names.get(s) or measure.text(s),
         key=f"only_{key}",
+        help=glossary.about(measure.title),
         **BOUND,
     )
     return None if low == stops[0] else low, None if high == stops[-1] else high

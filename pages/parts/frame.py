@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from compression import cifar10, units
+from compression import cifar10, glossary, units
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures import Palette, palette
@@ -209,6 +210,21 @@ def chart(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
     )
 
 
+def table(
+    data: pd.DataFrame, *, column_config: Mapping[str, Any] | None = None, **more: Any
+) -> Any:
+    """A table; columns whose titles name a term are explained by the glossary, and what their
+    configuration says of this place comes behind that.
+    """
+    configs: dict[str, Any] = dict(column_config or {})
+    for name in map(str, data.columns):
+        config = dict(configs.get(name) or {})
+        said = glossary.about(config.get("label") or name, config.get("help") or "")
+        if said:
+            configs[name] = config | {"help": said}
+    return st.dataframe(data, column_config=configs, **more)
+
+
 def head(where: Any) -> tuple[Any, Any]:
     """The first line of a page: a place for its headline, and one for its actions."""
     line = where.container(
@@ -252,9 +268,9 @@ def choice(
 
 def split_choice(collapsed: bool = False) -> str:
     """`validation` or `test`, one choice for all pages."""
-    about = "Choose settings on validation; test is for reporting. Who chooses on it fools himself."
-    more: dict[str, Any] = dict(format_func=lambda s: SPLITS[s], help=about)
-    return choice("Score on", list(SPLITS), "split", collapsed, **more)
+    label = "Score on"
+    more: dict[str, Any] = dict(format_func=lambda s: SPLITS[s], help=glossary.about(label))
+    return choice(label, list(SPLITS), "split", collapsed, **more)
 
 
 def view() -> tuple[str, str, bool]:

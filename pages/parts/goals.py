@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from compression import units
+from compression import glossary, units
 from compression.data import DATASETS
 from compression.errors import CompressionError
 from compression.goals import WORDS, Answer, Goal, Tried, excess
@@ -50,7 +50,7 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
         0.1,
         format="%.1f",
         key="lose",
-        help="Percentage points of accuracy against the dense network, on the validation images.",
+        help=glossary.about("Points lost", "Here: of the validation split."),
         **BOUND,
     )
     most_kb = size.number_input(
@@ -61,7 +61,7 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
         1.0,
         format="%.1f",
         key="kb",
-        help="Length of the .nnz file; a kB is 1,000 bytes. 0: no limit.",
+        help=glossary.about("File", "A kB is 1,000 bytes. 0: no limit."),
         **BOUND,
     )
     most_m = macs.number_input(
@@ -72,8 +72,9 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
         0.1,
         format="%.2f",
         key="most_macs",
-        help="Millions of multiply-adds for one image; those by zero count too, for they take time."
-        " 0: no limit.",
+        help=glossary.about(
+            "MACs", "Here in millions; those by zero count too, for they take time. 0: no limit."
+        ),
         **BOUND,
     )
     most_ms = ms.number_input(
@@ -84,8 +85,11 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
         0.01,
         format="%.3f",
         key="ms",
-        help="For one image in ONNX Runtime, floats, one thread, the median; measured on this"
-        " machine beside whatever else it does. Zeros are not faster. 0: no limit.",
+        help=glossary.about(
+            "Milliseconds",
+            "Here of one image in ONNX Runtime, floats, one thread; measured on this machine beside"
+            " whatever else it does. Zeros are not faster. 0: no limit.",
+        ),
         **BOUND,
     )
     models = networks_choice(network, dataset, "goal_networks")
@@ -93,13 +97,19 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
     with left:
         minutes = _select("Search for", MINUTES, "minutes", "3", "Time of work, not of waiting.")
     with right:
-        text = (
-            "How long a network may be trained on after each step. Never: only what takes a second."
+        text = glossary.about(
+            "Train on", "Here how long, after each step. Never: only what takes a second."
         )
         epochs = _select("Train on", EPOCHS, "goal_epochs", "1", text)
     with last:
         seed = st.number_input(
-            "Seed", 0, 2**31 - 1, 0, key="goal_seed", help="Of the search.", **BOUND
+            "Seed",
+            0,
+            2**31 - 1,
+            0,
+            key="goal_seed",
+            help=glossary.about("Seed", "Here of the search."),
+            **BOUND,
         )
     try:
         return Goal(
@@ -212,15 +222,23 @@ def card(one: Tried, name: str, engine: Engine, where: Any) -> None:
         size, accuracy = st.columns(2, gap="small", wrap=False)
         dense = engine.result(Ask(recipe.dense))
         ratio = units.times(dense.cost.fp32_bytes / one.bytes) if dense else None
-        size.metric("File", units.size(one.bytes), ratio, delta_color="off", delta_arrow="off")
+        size.metric(
+            "File",
+            units.size(one.bytes),
+            ratio,
+            delta_color="off",
+            delta_arrow="off",
+            help=glossary.about("File"),
+        )
         accuracy.metric(
             "Validation",
             f"{-one.points:+.2f} pt".replace("-", units.MINUS),
             _on_test(result),
             delta_color="off",
             delta_arrow="off",
-            help="Change against the dense network. It was chosen by validation; the test images"
-            " were not looked at before the search ended.",
+            help=glossary.about(
+                "Validation", "The test images were not looked at before the search ended."
+            ),
         )
         links(recipe)
 

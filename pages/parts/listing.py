@@ -18,7 +18,7 @@ from compression.recipe import Recipe
 from compression.references import is_reference
 from compression.result import Result
 
-from . import exploring
+from . import exploring, frame
 
 COLOURS = {"pruned": "orange", "quantized": "blue", "distilled": "green", "combined": "violet"}
 ALWAYS = ("bytes", "accuracy", "lost", "nonzero_macs")  # measures that are always columns
@@ -49,7 +49,7 @@ def table(
         format="%.1f", min_value=0, max_value=float(rows[_head("bytes")].max()), color="violet"
     )
     key = f"table-{hash(tuple(digests))}"  # other rows, another choice of rows
-    event: Any = st.dataframe(
+    event: Any = frame.table(
         rows,
         hide_index=True,
         height=HEIGHT,
@@ -145,7 +145,7 @@ def reach(d: figures.Reach | None) -> None:
         return
     most = max(1.0, *(area for *_, area, _ in d.rows))
     st.markdown("**How much each method reaches**")
-    st.dataframe(
+    frame.table(
         pd.DataFrame(
             {
                 "Of": [name for name, *_ in d.rows],

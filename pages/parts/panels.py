@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from compression import phrases, units
+from compression import glossary, phrases, units
 from compression.activations import ActivationQuantization
 from compression.address import query
 from compression.advice import Advice
@@ -42,7 +42,7 @@ def cards(found: Result | Preview | None, split: str, waiting: str = "measuring"
     with st.grid(4, min_column_width=150, gap="small"):
         if found is None:
             for label in (f"Accuracy, {split}", "File size", "Non-zero weights", "Multiply-adds"):
-                st.metric(label, "…", waiting, **look)
+                st.metric(label, "…", waiting, help=glossary.about(label), **look)
             return
         accuracy = found.accuracy(split)
         if accuracy is not None:
@@ -56,13 +56,15 @@ def cards(found: Result | Preview | None, split: str, waiting: str = "measuring"
             units.times(found.ratio),
             **look,
             delta_description=f"from {units.size(base.fp32_bytes)}",
-            help=(
-                f"Length of the .nnz file, {cost.bytes:,} bytes, against the dense network's fp32"
-                " file. "
-                if found.weighed
-                else "Estimated from the entropy: the file is coded in a moment. "
-            )
-            + phrases.sizes_text(found),
+            help=glossary.about(
+                "File size",
+                (
+                    f"Here {cost.bytes:,} bytes, against the dense network's fp32 file. "
+                    if found.weighed
+                    else "Estimated from the entropy: the file is coded in a moment. "
+                )
+                + phrases.sizes_text(found),
+            ),
         )
         st.metric(
             "Non-zero weights",
@@ -70,9 +72,10 @@ def cards(found: Result | Preview | None, split: str, waiting: str = "measuring"
             units.percent(cost.nonzero_weights / base.weights, 0),
             **look,
             delta_description=f"of {units.quantity(base.weights)}",
-            help=(
-                f"{cost.nonzero_weights:,} weights that are not zero; with biases"
-                f" {cost.nonzero_params:,} of {cost.params:,} parameters."
+            help=glossary.about(
+                "Non-zero weights",
+                f"Here {cost.nonzero_weights:,}; with biases {cost.nonzero_params:,} of"
+                f" {cost.params:,} parameters.",
             ),
         )
         st.metric(
@@ -81,10 +84,7 @@ def cards(found: Result | Preview | None, split: str, waiting: str = "measuring"
             units.percent(cost.nonzero_macs / base.macs, 0),
             **look,
             delta_description=f"of {units.quantity(base.macs)}",
-            help=(
-                f"For one image, without those by zero; {units.quantity(cost.macs)} with them. "
-                "Zeros make the file smaller, not the network faster."
-            ),
+            help=glossary.about("Multiply-adds", f"Here {units.quantity(cost.macs)} with zeros."),
         )
 
 
@@ -103,8 +103,11 @@ def _estimate_card(found: Preview) -> None:
         delta_arrow="off",
         border=True,
         delta_description=f"from {seen}",
-        help=f"An estimate from {seen}: on all of them it will lie between {100 * e.low:.2f} and"
-        f" {100 * e.high:.2f} %, with 95 % certainty. It is replaced in a moment.",
+        help=glossary.about(
+            f"Estimate, accuracy, {found.split}",
+            f"From {seen}: on all of them it will lie between {100 * e.low:.2f} and"
+            f" {100 * e.high:.2f} %, with 95 % certainty.",
+        ),
     )
 
 
@@ -120,7 +123,7 @@ def _accuracy_card(accuracy: Accuracy, split: str, result: Result | Preview) -> 
         delta_arrow="off",
         border=True,
         delta_description="within noise" if change and noise else "against dense" if change else "",
-        help=_accuracy_help(accuracy, result),
+        help=glossary.about(label, _accuracy_help(accuracy, result)),
     )
 
 
@@ -138,7 +141,7 @@ def _accuracy_help(accuracy: Accuracy, result: Result | Preview) -> str:
         )
     if isinstance(result, Result) and result.test and result.test.total != accuracy.total:
         text += f" Test split: {100 * result.test.value:.2f} %."
-    return text + " Choices are made on validation; who chooses on the test set fools himself."
+    return text
 
 
 RULES: dict[type, str] = {

@@ -30,7 +30,7 @@ def admit() -> None:
         return
     st.title("Compression Lab", anchor=False)
     st.markdown("This lab is for people who log in.")
-    st.button("Log in", icon=":material/login:", type="primary", on_click=st.login, key="login")
+    st.button("Log in", icon=":material/login:", on_click=st.login, key="login")
     st.stop()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from compression import figures, phrases, units
+from compression import figures, glossary, phrases, units
 from compression.errors import CompressionError
 from compression.labels import NAME, NOTE, NOTHING, Label
 from compression.lineage import Lineage
@@ -81,12 +81,13 @@ def _figures(result: Result, known: Known) -> None:
         units.points(accuracy.change.difference) if accuracy.change else "dense",
         delta_color="red" if lost else "off",
         delta_arrow="off",
-        help=f"On the {split} split",
+        help=glossary.about("Accuracy", f"Here on the {split} split."),
     )
     second.metric(
         "File",
         units.size(result.cost.bytes),
         units.times(result.ratio),
+        help=glossary.about("File"),
         delta_color="off",
         delta_arrow="off",
     )

@@ -22,7 +22,7 @@ from compression.recipe import Recipe
 from compression.result import Accuracy
 from compression.verdicts import Verdicts, calibration, compared, divergence
 
-from . import cached, comparing
+from . import cached, comparing, frame
 from .comparing import Pair, Patience
 
 ROWS = 7  # of the table that are seen at once
@@ -188,7 +188,7 @@ def table(scene: Scene, choose: Callable[[str], None]) -> None:
             choose(scene.runs[rows[0] - 1].tag.letter)
 
     many = len(scene.runs) > 1
-    st.dataframe(
+    frame.table(
         pd.DataFrame([_row(scene, tag, r) for tag, r in scene.all]),
         hide_index=True,
         height=36 + 32 * min(ROWS, 1 + len(scene.runs)),
@@ -203,29 +203,20 @@ def table(scene: Scene, choose: Callable[[str], None]) -> None:
             "": st.column_config.TextColumn(width=46),
             "Recipe": st.column_config.TextColumn(width=190 if many else 222),
             "Accuracy": st.column_config.TextColumn(
-                width=98, help=f"On the {scene.split} split, with its 95 % interval"
+                width=98, help=f"On the {scene.split} split, with its 95 % interval."
             ),
             "Change": st.column_config.TextColumn(
-                width=118, help="Against the base on the same images; noise: chance explains it"
+                width=118, help="Against the base on the same images; noise: chance explains it."
             ),
-            "Flips": st.column_config.TextColumn(
-                width=86, help="Images that only the base has right, and that only this one has"
-            ),
+            "Flips": st.column_config.TextColumn(width=86, help="Against the base."),
             "File": st.column_config.NumberColumn("File, kB", format="%.1f", width=68),
             "ECE": st.column_config.NumberColumn(
                 "ECE, %",
                 format="%.1f",
                 width=62,
-                help="Expected calibration error: how far certainty and accuracy are apart, mean"
-                " over 15 bins [Guo et al., 2017]",
+                help="Over 15 bins [Guo et al., 2017].",
             ),
-            "Truth": st.column_config.NumberColumn(
-                "Truth, %", format="%.1f", width=68, help="Share that the true label gets, mean"
-            ),
-            "KL": st.column_config.NumberColumn(
-                format="%.3f",
-                width=58,
-                help="KL(base || run) in nats, mean over images: 0 where both say the same",
-            ),
+            "Truth": st.column_config.NumberColumn("Truth, %", format="%.1f", width=68),
+            "KL": st.column_config.NumberColumn(format="%.3f", width=58, help="KL(base || run)."),
         },
     )

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from compression import glossary
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
@@ -411,15 +412,26 @@ def _key(id: int, knob: str) -> str:
     return f"knob-{id}-{knob}"
 
 
+def knob_title(f: dataclasses.Field[Any]) -> str:
+    """What the widget of a knob is called."""
+    return f.name if len(f.name) == 1 else f.name.replace("_", " ").capitalize()
+
+
+def knob_help(f: dataclasses.Field[Any], end: str) -> str:
+    """What a knob does, as its declaration says, and the words in its title. end: of the first."""
+    own = str(f.metadata["help"])
+    return glossary.about(knob_title(f), f"Here: {own}{end}")
+
+
 def _knob(row: Row, f: dataclasses.Field[Any]) -> None:
     """The widget of one knob, as its declaration says."""
     value, meta = getattr(row.step, f.name), f.metadata
     share = meta.get("grain") == 0.01 and 0 <= meta["low"] < meta["high"] <= 1
     share = share and "by_layer" not in meta
-    name = f.name if len(f.name) == 1 else f.name.replace("_", " ").capitalize()
+    name = knob_title(f)
     common: dict[str, Any] = dict(
         key=_key(row.id, f.name),
-        help=str(meta["help"]),
+        help=knob_help(f, "."),
         on_change=_turn,
         args=(row.id, f.name, 100 if share else 1),
     )
@@ -450,7 +462,9 @@ def adder(made: Bench, recipe: Recipe) -> None:
             list(known),
             format_func=lambda n: title(known[n]),
             key=ADD,
-            help="  \n".join(f"**{title(s)}**: {about(s)}" for s in known.values()),
+            help=glossary.about(
+                "Step", "  \n".join(f"**{title(s)}**: {about(s)}" for s in known.values())
+            ),
         )
         st.button(
             "Add",

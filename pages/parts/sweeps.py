@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from compression import glossary
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.grid import Axis, Sweep, values_of
@@ -42,8 +43,11 @@ def sweep_controls(network: str, dataset: str) -> Sweep | None:
         20,
         1,
         key="sweep_seeds",
-        help="Repeats of every point: mean and interval. Each seed trains its own dense network"
-        " first; that of seed 0 is shipped.",
+        help=glossary.about(
+            "Seed",
+            "Here how many: repeats of every point, mean and interval. Each seed trains its own"
+            " dense network first; that of seed 0 is shipped.",
+        ),
         **BOUND,
     )
     bench = steps.bench(network, dataset)
@@ -85,12 +89,13 @@ def _knobs(place: int, step: Step, trouble: list[str]) -> tuple[Step, list[Axis]
     for start in range(0, len(fields), COLUMNS):
         row = fields[start : start + COLUMNS]
         for column, field in zip(st.columns(COLUMNS, gap="small"), row, strict=False):
+            label = steps.knob_title(field)
             text = column.text_input(
-                field.name.replace("_", " ").capitalize(),
+                label,
                 USUAL.get(field.name, ""),
                 placeholder=f"{getattr(step, field.name)}",
                 key=_key(place, step, field),
-                help=f"{field.metadata['help']}{_range(field)}. {HELP}",
+                help=steps.knob_help(field, f"{_range(field)}. {HELP}"),
                 **BOUND,
             )
             try:

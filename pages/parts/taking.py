@@ -9,7 +9,7 @@ import re
 import pandas as pd
 import streamlit as st
 
-from compression import units
+from compression import glossary, units
 from compression.address import TAKEN, parse_recipe
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
@@ -19,7 +19,7 @@ from compression.opened import Opened
 from compression.recipe import Recipe
 from compression.storage import MAGIC, file_digest
 
-from . import cached, steps
+from . import cached, frame, steps
 
 SLOW = ("onnx", "onnx-int8", "loader")  # compared on many images: made when asked for
 FILE_BYTES = 4_000_000  # of a .nnz file; the largest dense network has 1.7 MB
@@ -129,13 +129,15 @@ USES = ("Loader", "ONNX", "Python", "Command line")
 
 
 def code(use: str, recipe: Recipe) -> None:
-    """How to use the files, or to repeat the run."""
+    """How to use the files, or to repeat the run. In one colour: those of Streamlit's highlighting
+    are too pale to read.
+    """
     match use:
         case "Loader":
             nnz = file_name("nnz", recipe)
             st.code(
                 f'pip install numpy "constriction==0.5.*"\npython nnz_loader.py {nnz} images.npy',
-                language="sh",
+                language=None,
                 wrap_lines=True,
             )
             st.code(
@@ -144,7 +146,7 @@ def code(use: str, recipe: Recipe) -> None:
                 'net = Network(open(file, "rb").read())\n'
                 "net.arrays             # float32 by name\n"
                 "net.classes(images)    # of uint8 images",
-                language="python",
+                language=None,
             )
         case "ONNX":
             kind = "onnx-int8" if why_not("onnx", recipe) else "onnx"
@@ -153,15 +155,15 @@ def code(use: str, recipe: Recipe) -> None:
                 f'file = "{file_name(kind, recipe)}"\n'
                 "session = onnxruntime.InferenceSession(file)\n"
                 'logits = session.run(None, {"images": images})[0]',
-                language="python",
+                language=None,
             )
         case "Python":
             st.code(KINDS["python"].make(recipe, "test", cached.engine().store).data.decode(),
-                    language="python", height=300)  # fmt: skip
+                    language=None, height=300)  # fmt: skip
         case _:
-            st.code(command(recipe), language="sh", wrap_lines=True)
+            st.code(command(recipe), language=None, wrap_lines=True)
             export = f"python -m compression export --recipe {file_name('recipe', recipe)}"
-            st.code(f"{export} --to onnx --out small.onnx", language="sh", wrap_lines=True)
+            st.code(f"{export} --to onnx --out small.onnx", language=None, wrap_lines=True)
     if use in ("Loader", "ONNX"):
         entry = DATASETS[recipe.dataset]
         channels, height, width = entry.shape
@@ -246,7 +248,9 @@ def _figures(name: str, found: Opened) -> None:
             f"{units.percent(m.value)} ±{100 * m.half_width:.1f}",
             change or None,
             delta_description="against dense" if change else None,
-            help="Scored here, on the network that the file gives.",
+            help=glossary.about(
+                f"Accuracy, {score.split}", "Scored here, on the network that the file gives."
+            ),
             **look,  # type: ignore[arg-type]
         )
         weights = sum(layer.weights for layer in found.layers)
@@ -255,6 +259,7 @@ def _figures(name: str, found: Opened) -> None:
             units.size(score.bytes),
             f"{8 * score.bytes / weights:.2f} bits",
             delta_description="per weight",
+            help=glossary.about("File size"),
             **look,  # type: ignore[arg-type]
         )
     rows = [
@@ -269,7 +274,7 @@ def _figures(name: str, found: Opened) -> None:
         }
         for layer in found.layers
     ]
-    st.dataframe(
+    frame.table(
         pd.DataFrame(rows),
         hide_index=True,
         height=min(260, 36 + 34 * len(rows)),

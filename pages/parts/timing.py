@@ -66,7 +66,6 @@ def _button(recipe: Recipe, job: Job | None, label: str) -> None:
         label,
         icon=":material/timer:",
         key="measure",
-        type="primary" if label == "Measure" else "secondary",
         help=ABOUT,
         on_click=_start,
         args=(recipe,),
@@ -169,7 +168,7 @@ def _table(found: Speed, engine: str) -> None:
                 "Others": one.others,
             }
             rows += [row] if row not in rows else []
-    st.dataframe(
+    frame.table(
         pd.DataFrame(rows),
         hide_index=True,
         height=36 + 34 * len(rows),
@@ -180,8 +179,8 @@ def _table(found: Speed, engine: str) -> None:
             "Images": st.column_config.NumberColumn(width=60, help="in one batch"),
             "Threads": st.column_config.NumberColumn(width=60),
             "Network": st.column_config.TextColumn(width=110),
-            "Median": st.column_config.TextColumn(width=80, help="of one batch"),
-            "Quartiles": st.column_config.TextColumn(width=110, help="milliseconds"),
+            "Median": st.column_config.TextColumn(width=80),
+            "Quartiles": st.column_config.TextColumn(width=110, help="In milliseconds."),
             "Faster": st.column_config.NumberColumn(
                 format="%.2f×", width=70, help="than dense in this engine, turn by turn"
             ),

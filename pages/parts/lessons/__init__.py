@@ -12,7 +12,8 @@ from pages.parts.lessons.kit import Desk
 @dataclass(frozen=True)
 class Lesson:
     """word: as it is called in the list and in links (small letters will do); minutes: that it
-    takes; small, real: draw it on a matrix that one can see, and on a network.
+    takes; small, real: draw it on a matrix that one can see, and on a network; terms: of the
+    glossary, that it teaches.
     """
 
     word: str
@@ -20,15 +21,25 @@ class Lesson:
     minutes: int
     small: Callable[[Desk], None]
     real: Callable[[Desk], None]
+    terms: tuple[str, ...]
 
+
+PRUNE = ("K", "threshold", "prune ratio", "sparsity", "saliency")
+QUANTIZE = ("Q", "step", "levels", "fine-tuning", "straight-through")
+SHRINK = ("K", "student", "teacher", "distillation", "baseline")
+STORE = ("symbols", "entropy", "order-0", "Huffman code", "codebook", ".nnz", "bits per weight")
+SPEED = ("MACs", "latency", "channel pruning", "low rank", "int8", "calibration")
+ORDER = ("recipe", "step", "digest", "K", "Q")
+UNLEARN = ("accuracy", "test split", "confidence interval", "McNemar's test", "occlusion")
 
 LESSONS = (
-    Lesson("Prune", "Keep the K largest weights", 4, prune.small, prune.real),
-    Lesson("Quantize", "Round to whole numbers, and back", 6, quantize.small, quantize.real),
-    Lesson("Shrink", "A student from the first K columns", 6, shrink.small, shrink.real),
-    Lesson("Store", "The file is not parameters times bits", 5, store.small, store.real),
-    Lesson("Speed", "Smaller is not faster", 4, speed.small, speed.real),
-    Lesson("Order", "The order of steps matters", 5, order.small, order.real),
-    Lesson("Unlearn", "The average hides what is lost", 5, unlearn.small, unlearn.real),
-)
+    Lesson("Prune", "Keep the K largest weights", 4, prune.small, prune.real, PRUNE),
+    Lesson("Quantize", "Round to whole numbers, and back", 6, quantize.small, quantize.real,
+           QUANTIZE),
+    Lesson("Shrink", "A student from the first K columns", 6, shrink.small, shrink.real, SHRINK),
+    Lesson("Store", "The file is not parameters times bits", 5, store.small, store.real, STORE),
+    Lesson("Speed", "Smaller is not faster", 4, speed.small, speed.real, SPEED),
+    Lesson("Order", "The order of steps matters", 5, order.small, order.real, ORDER),
+    Lesson("Unlearn", "The average hides what is lost", 5, unlearn.small, unlearn.real, UNLEARN),
+)  # fmt: skip
 BY_WORD = {lesson.word: lesson for lesson in LESSONS}

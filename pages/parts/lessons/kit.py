@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 import streamlit as st
 
+from compression import glossary
 from compression.figures import Palette
 from compression.figures.guesses import Ladder, Rung, draw_ladder
 from compression.figures.large import enlarged
@@ -101,9 +102,20 @@ class Desk:
     # controls
 
     def slider(
-        self, name: str, label: str, low: int, high: int, default: int, step: int = 1, **more: Any
+        self,
+        name: str,
+        label: str,
+        low: int,
+        high: int,
+        default: int,
+        step: int = 1,
+        *,
+        about: str = "",
+        **more: Any,
     ) -> int:
-        """A whole number, bound to the address; a link may lock or hide it."""
+        """A whole number, bound to the address; a link may lock or hide it. about: behind what the
+        glossary says of its label.
+        """
         self.controls.append((name, label))
         if name in self.link.hidden:
             return _whole(st.query_params.get(name), low, high, step, default)
@@ -116,13 +128,16 @@ class Desk:
                 step,
                 key=name,
                 disabled=name in self.link.locked,
+                help=glossary.about(label, about),
                 **more,
                 **BOUND,
             )
         )
 
-    def choose(self, name: str, label: str, options: Sequence[str], **more: Any) -> str:
-        """One of a few words, bound to the address; the first is the default."""
+    def choose(
+        self, name: str, label: str, options: Sequence[str], *, about: str = "", **more: Any
+    ) -> str:
+        """One of a few words, bound to the address; the first is the default. about: as above."""
         self.controls.append((name, label))
         if name in self.link.hidden:
             given = st.query_params.get(name)
@@ -131,7 +146,13 @@ class Desk:
             st.session_state.pop(name, None)
         return str(
             self.left.selectbox(
-                label, options, key=name, disabled=name in self.link.locked, **more, **BOUND
+                label,
+                options,
+                key=name,
+                disabled=name in self.link.locked,
+                help=glossary.about(label, about),
+                **more,
+                **BOUND,
             )
         )
 
@@ -164,6 +185,7 @@ class Desk:
             format=f"%d{unit.replace('%', '%%')}",
             key=f"guess-{'-'.join(self.key)}",
             disabled=stands is not None or "guess" in self.link.locked,
+            help=glossary.about(label),
         )
         return self._stand(float(value), about, ready)
 

@@ -26,8 +26,8 @@ ANSWERS = (FIRST, SECOND, "No measurable difference")
 
 def small(desk: Desk) -> None:
     desk.say("Keep the K largest, then round. Or round, then keep the K largest. The same steps.")
-    K = desk.slider("k", f"Keep K of {WEIGHTS}", 1, WEIGHTS, 12, help=K_HELP)
-    Q = desk.slider("q", "Q", 1, 8, 2, help=Q_HELP)
+    K = desk.slider("k", f"Keep K of {WEIGHTS}", 1, WEIGHTS, 12, about=K_HELP)
+    Q = desk.slider("q", "Q", 1, 8, 2, about=Q_HELP)
     found = orders(K, Q)
     differ = int(found.differ.sum())
     guess = desk.guess_number(
@@ -70,12 +70,8 @@ def small(desk: Desk) -> None:
 
 
 def real(desk: Desk) -> None:
-    percent = desk.slider(
-        "order_share", "Prune ratio", 50, 98, 90, 1, format="%d %%", help="Share of zeros."
-    )
-    levels = desk.slider(
-        "order_levels", "Levels", 2, 32, 4, help="Values that the weights of a layer may take."
-    )
+    percent = desk.slider("order_share", "Prune ratio", 50, 98, 90, 1, format="%d %%")
+    levels = desk.slider("order_levels", "Levels", 2, 32, 4)
     dense = baseline(desk.network, desk.dataset)
     prune, share = MagnitudePruning(sparsity=percent / 100), CodebookQuantization(levels=levels)
     tune = FineTune(epochs=1)

@@ -18,12 +18,12 @@ from pages.parts import single
 from pages.parts.lessons.bars import accuracy_rung
 from pages.parts.lessons.kit import Desk
 
-K_HELP = "How many weights stay. The threshold t is the size of the smallest of them."
+K_HELP = "The threshold t is the size of the smallest of them."
 
 
 def small(desk: Desk) -> None:
     desk.say("A weight near zero hardly changes the sum that a unit makes, so it can go.")
-    K = desk.slider("k", f"Keep K of {WEIGHTS}", 1, WEIGHTS, 9, help=K_HELP)
+    K = desk.slider("k", f"Keep K of {WEIGHTS}", 1, WEIGHTS, 9, about=K_HELP)
     found = pruned(K)
     desk.formula(r"W' = W \odot [\,|W| \geq t\,]")
     guess = desk.guess_number(
@@ -74,9 +74,7 @@ def small(desk: Desk) -> None:
 
 
 def real(desk: Desk) -> None:
-    percent = desk.slider(
-        "share", "Prune ratio", 50, 98, 80, 1, format="%d %%", help="Share of the weights that go."
-    )
+    percent = desk.slider("share", "Prune ratio", 50, 98, 80, 1, format="%d %%")
     dense = baseline(desk.network, desk.dataset)
     recipe = dense.then(MagnitudePruning(sparsity=percent / 100))
     lines = [

@@ -25,12 +25,12 @@ from pages.parts.lessons.bars import accuracy_rung
 from pages.parts.lessons.kit import Desk
 
 ALONG_Q = (1, 2, 4, 8, 16, 32)
-Q_HELP = "Levels per unit of weight. 1/Q is the step between two levels."
+Q_HELP = "1/Q is the step between two levels."
 
 
 def small(desk: Desk) -> None:
     desk.say("Multiply by Q and round: whole numbers, easy to store. Divide by Q to use them.")
-    Q = desk.slider("q", "Q", 1, 16, 3, help=Q_HELP)
+    Q = desk.slider("q", "Q", 1, 16, 3, about=Q_HELP)
     found = rounded(Q)
     desk.formula(r"W_q = \mathrm{round}(W Q), \quad W' = W_q / Q")
     guess = desk.guess_number(
@@ -78,7 +78,7 @@ def small(desk: Desk) -> None:
 
 
 def real(desk: Desk) -> None:
-    Q = desk.slider("levels_per_unit", "Q", 1, 32, 8, help=Q_HELP)
+    Q = desk.slider("levels_per_unit", "Q", 1, 32, 8, about=Q_HELP)
     dense = baseline(desk.network, desk.dataset)
     recipe = dense.then(FixedPointQuantization(Q=Q))
     tuned = recipe.then(FineTune(epochs=1))
@@ -118,7 +118,7 @@ def real(desk: Desk) -> None:
             draw_counts(
                 Counts(
                     "How often each whole number occurs",
-                    f"0: {units.percent(zeros, 0)} of the weights",
+                    f"0: {units.percent(zeros, 0)} of them",
                     facts.numbers,
                     facts.counts,
                 ),

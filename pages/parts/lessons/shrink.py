@@ -21,7 +21,7 @@ def small(desk: Desk) -> None:
         "Two layers, one behind the other: the first makes six hidden units, the second reads"
         " them. The student keeps the first K columns of the second: it reads only K units."
     )
-    K = desk.slider("units", f"Keep K of {SIDE} units", 1, SIDE, 3, help="Hidden units that stay.")
+    K = desk.slider("units", f"Keep K of {SIDE} units", 1, SIDE, 3, about="Here hidden units.")
     found = cut(K)
     desk.formula(r"W_\mathrm{small} = W_\mathrm{large}(:, 1{:}K)")
     guess = desk.guess_word(
@@ -76,9 +76,7 @@ def small(desk: Desk) -> None:
 
 
 def real(desk: Desk) -> None:
-    percent = desk.slider(
-        "kept", "Student size", 10, 90, 30, 5, format="%d %%", help="Share of the hidden units."
-    )
+    percent = desk.slider("kept", "Student size", 10, 90, 30, 5, format="%d %%")
     dense = baseline(desk.network, desk.dataset)
     student = Distill(width=percent / 100, epochs=0)
     cut_only = dense.then(student)

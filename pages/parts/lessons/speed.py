@@ -22,7 +22,7 @@ def small(desk: Desk) -> None:
         " columns out. Either leaves as many weights."
     )
     K = desk.slider(
-        "columns", f"Columns of {SIDE} that stay", 1, SIDE, 3, help="Of the second one."
+        "columns", f"Columns of {SIDE} that stay", 1, SIDE, 3, about="Of the second one."
     )
     found = counted(K)
     left = K * SIDE
@@ -76,7 +76,7 @@ def small(desk: Desk) -> None:
 def real(desk: Desk) -> None:
     percent = desk.slider(
         "faster", "Share that goes", 30, 90, 70, 5, format="%d %%",
-        help="Of the weights, as zeros; or of the channels and hidden units, taken out.",
+        about="Of the weights, as zeros; or of the channels and hidden units, taken out.",
     )  # fmt: skip
     dense = baseline(desk.network, desk.dataset)
     zeros = dense.then(MagnitudePruning(sparsity=percent / 100))

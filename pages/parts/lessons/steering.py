@@ -5,23 +5,42 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts import lessons, steps
+from pages.parts.controls import BOUND
 from pages.parts.lessons import links
 from pages.parts.lessons.kit import NETWORK, PARTS, SMALL, Desk, again
+from pages.parts.words import WORDS
 
 FIRST_NETWORK = "net"  # that the method is usually taught with
+OPTIONS = [*lessons.BY_WORD, WORDS]
 
 
-def arrive() -> tuple[lessons.Lesson, str, links.Link]:
-    """Lesson, part and link of this visit. Links may say `lesson=prune` for `lesson=Prune`."""
-    state, words = st.session_state, {w.lower(): w for w in (*lessons.BY_WORD, *PARTS)}
-    for key, known in (("lesson", lessons.BY_WORD), ("part", PARTS)):
+def arrive() -> tuple[lessons.Lesson | None, str, links.Link]:
+    """Lesson, part and link of this visit; no lesson for the list of words. Links may say
+    `lesson=prune` for `lesson=Prune`.
+    """
+    state, words = st.session_state, {w.lower(): w for w in (*OPTIONS, *PARTS)}
+    for key, known in (("lesson", OPTIONS), ("part", PARTS)):
         given = words.get(st.query_params.get(key, "").lower(), "")
         if key not in state and given in known:
             state[key] = given
         if state.get(key) not in known:
             state.pop(key, None)
     word, part = state.get("lesson", next(iter(lessons.BY_WORD))), state.get("part", SMALL)
-    return lessons.BY_WORD[word], part, links.taken(word, part)
+    return lessons.BY_WORD.get(word), part, links.taken(word, part)
+
+
+def choose(fixed: bool) -> None:
+    """Which lesson, or the list of words. fixed: a link does not let it be changed."""
+    st.segmented_control(
+        "Lesson",
+        OPTIONS,
+        default=OPTIONS[0],
+        key="lesson",
+        required=True,
+        disabled=fixed,
+        label_visibility="collapsed",
+        **BOUND,
+    )
 
 
 def presented() -> bool:

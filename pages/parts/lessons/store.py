@@ -29,8 +29,8 @@ def small(desk: Desk) -> None:
         "A pruned and rounded matrix holds few different numbers, zero far more often than the"
         " others. Who gives short codes to what occurs often needs fewer bits."
     )
-    K = desk.slider("k", f"Keep K of {WEIGHTS}", 2, WEIGHTS, 12, help=K_HELP)
-    Q = desk.slider("q", "Q", 1, 8, 3, help=Q_HELP)
+    K = desk.slider("k", f"Keep K of {WEIGHTS}", 2, WEIGHTS, 12, about=K_HELP)
+    Q = desk.slider("q", "Q", 1, 8, 3, about=Q_HELP)
     found = coded(K, Q)
     n = len(found.leaves)
     guess = desk.guess_number(
@@ -97,12 +97,8 @@ def branches(leaves: Sequence[Leaf], words: Sequence[str] = ()) -> list[Branch]:
 
 
 def real(desk: Desk) -> None:
-    percent = desk.slider(
-        "zeros", "Prune ratio", 0, 98, 80, 2, format="%d %%", help="Share of weights that are zero."
-    )
-    levels = desk.slider(
-        "codes", "Levels", 2, 32, 16, help="Values that the other weights of a layer may take."
-    )
+    percent = desk.slider("zeros", "Prune ratio", 0, 98, 80, 2, format="%d %%")
+    levels = desk.slider("codes", "Levels", 2, 32, 16)
     names = list(layer_names(architecture_for(desk.network, desk.dataset)))
     dense = baseline(desk.network, desk.dataset)
     pruning = (MagnitudePruning(sparsity=percent / 100),) if percent else ()
@@ -143,7 +139,7 @@ def real(desk: Desk) -> None:
     top = max(n for _, _, n in parts) / kB
     desk.ladder("Where the bytes are", "zeros, levels: entropies", rungs,
                 _round_up(top), " kB", guess_beside=False)  # fmt: skip
-    name = desk.choose("tree_of", "Tree of layer", names, help="A layer whose tree is drawn.")
+    name = desk.choose("tree_of", "Tree of layer", names, about="A layer whose tree is drawn.")
     layer = next((x for x in found.layers if x.name == name), None)
     if layer is not None and layer.leaves:
         _tree(desk, layer)

@@ -25,9 +25,7 @@ IMAGE, SMALL_IMAGE, STRIP = 150, 84, 6
 
 def recipe_of(desk: Desk) -> tuple[Recipe, int]:
     """The pruned network of this lesson, and its prune ratio in percent."""
-    percent = desk.slider(
-        "unlearn", "Prune ratio", 70, 98, 90, 1, format="%d %%", help="Share of weights at zero."
-    )
+    percent = desk.slider("unlearn", "Prune ratio", 70, 98, 90, 1, format="%d %%")
     dense = baseline(desk.network, desk.dataset)
     return dense.then(MagnitudePruning(sparsity=percent / 100)), percent
 
