@@ -156,7 +156,7 @@ def test_a_file_is_scored_and_shown_by_layer(open_page):
 @pytest.mark.parametrize(
     "name, data, sentence",
     [
-        ("bad.nnz", b"NNZ\x02" + bytes(40), "the checksum is wrong"),
+        ("bad.nnz", b"NNZ\x03" + bytes(40), "the checksum is wrong"),
         ("bad.nnz", b"PK", "not a .nnz file"),
         ("big.nnz", b"NNZ" + bytes(taking.FILE_BYTES), "too large"),
         ("bad.json", b'{"model": "net"}', "'dataset' is missing"),
