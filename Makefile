@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8501
-# tests on all cores, file by file; those in a browser one by one, for a page is slow on a busy machine
-BY_FILES := -n auto --maxprocesses 4 --dist loadfile
+# tests on all cores, file by file; where workers or a browser answer, nothing else runs beside
+TOGETHER := -n auto --maxprocesses 4 --dist loadfile
+ALONE := (browser or alone)
 
 .PHONY: run test test-all lint bench baselines clean
 
@@ -20,12 +21,12 @@ run: .venv/ready
 	COMPRESSION_OPEN_BROWSER=1 $(BIN)/streamlit run serve.py --server.port $(PORT)
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest $(BY_FILES) -m "not browser and not slow"
-	$(BIN)/python -m pytest -m "browser and not slow"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not $(ALONE) and not slow"
+	$(BIN)/python -m pytest -m "$(ALONE) and not slow"
 
 test-all: .venv/ready-dev
-	$(BIN)/python -m pytest $(BY_FILES) -m "not browser"
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest $(TOGETHER) -m "not $(ALONE)"
+	$(BIN)/python -m pytest -m "$(ALONE)"
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ from compression.store import Store
 from .elsewhere import Postgres, Process, answers, block, free_port, postgres, settings_of, until
 from .helpers import made_result
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 DENSE = baseline("lenet_300_100", "digits")
 
 

@@ -17,6 +17,7 @@ from compression.result import Preview, Result
 from compression.settings import Settings
 from compression.store import Store
 
+pytestmark = pytest.mark.alone
 DENSE = baseline("lenet_300_100", "digits")
 
 

@@ -18,7 +18,7 @@ from websockets.typing import Origin, Subprotocol
 
 from .elsewhere import Process, answers, block, free_port, missing, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 AROUND = """
 pid {folder}/pid; error_log {folder}/error.log; worker_processes 1; daemon off; {user}
 events {{}}
