@@ -29,10 +29,9 @@ from .models import (
     prunable_layers,
     stored,
     unknown_layer,
-    weight_before,
 )
 from .networks import NETWORKS, Architecture, architecture
-from .pruning import Pruned, mask_k_largest, sparsity_so_far
+from .pruning import RAMP, Pruned, mask_k_largest, sparsity_so_far
 from .quantization import Magnitudes, Ordered, k_means
 from .rate import Picture, weight_bits
 from .recipe import Step, by_layer, choice, knob, layer_values, register
@@ -42,12 +41,11 @@ from .training import Context, Report, fit, hard_loss
 TEACHERS = ("none", *NETWORKS)
 BETWEEN = 0.006  # share of the training between two looks at the masks
 SETTLED = 0.9  # share of the training behind which the masks stay as they are
-RAMPED = 0.7  # share of the training from which the length of the file corrects the number kept
+WEIGHED = 0.4  # share of the training from which the length of the file says how many may stay
 FIRST_BITS = 4.0  # of a weight in the file, before it was weighed
 MEMORY = 0.99  # of the moving mean of squared gradients
 SMALLEST = 2.0**-14  # of the sizes: a normal number of float16
 DRAWS = 1_000_003  # between the seeds of two draws
-CAREFUL = 0.7  # power of what the number kept is corrected by: its effect shows late
 
 
 @dataclass
@@ -86,8 +84,7 @@ class _Layer:
     @property
     def W(self) -> torch.Tensor:
         """The weight behind mask and sizes."""
-        with torch.no_grad():
-            return weight_before(self.layer, self.pruned).detach()
+        return stored(self.layer).detach()
 
     def see_gradient(self) -> None:
         gradient = stored(self.layer).grad
@@ -130,7 +127,8 @@ class Squeeze:
         ]
         self._all = sum(held.pruned.mask.numel() for held in self._layers)
         self._bare = self._weigh_bare()
-        self._kept = min(float(self._all), 8 * (wanted - self._bare) / FIRST_BITS)  # in the end
+        self._now = self._all  # how many stay
+        self._final = self._at_most(8 * (wanted - self._bare) / FIRST_BITS)
         self._last = -1.0
 
     def _weigh_bare(self) -> int:
@@ -152,18 +150,21 @@ class Squeeze:
         for held in self._layers:
             held.see_gradient()
         if done < SETTLED and done - self._last >= BETWEEN:
-            share = sparsity_so_far(done, 1 - self._kept / self._all)
+            share = sparsity_so_far(done, 1 - self._final / self._all)
             self._choose(round((1 - share) * self._all))
-            if done < RAMPED:
+            if done < RAMP:
                 for held in self._layers:
                     held.fit_sizes(held.W)
             self._last = done
 
     def each_epoch(self) -> None:
-        """Weigh the file, and correct how many weights stay."""
-        if RAMPED <= self._last and self._last < SETTLED:
-            share = (self._wanted - self._bare) / (self.weigh() - self._bare)
-            self._kept = min(self._all, self._kept * share**CAREFUL)
+        """Weigh the file: by what a weight takes now, how many can there be in the end?"""
+        if WEIGHED <= self._last < SETTLED:
+            share = (self._wanted - self._bare) / max(1, self.weigh() - self._bare)
+            self._final = self._at_most(self._now * share)
+
+    def _at_most(self, number: float) -> int:
+        return max(1, min(self._all, int(number)))
 
     def weigh(self) -> int:
         """Bytes of the file."""
@@ -175,10 +176,8 @@ class Squeeze:
         """
         for held in self._layers:
             held.let_return(False)
-        kept = sum(int(held.pruned.mask.sum()) for held in self._layers)
-        while (size := self.weigh()) > self._wanted and kept:
-            kept -= max(1, kept * (size - self._wanted) // size)
-            self._choose(kept)
+        while (size := self.weigh()) > self._wanted and self._now:
+            self._choose(self._now - max(1, self._now * (size - self._wanted) // size))
 
     def _choose(self, K: int) -> None:
         """Keep the K weights of all layers that score highest."""
@@ -187,6 +186,7 @@ class Squeeze:
         parts = mask.split([len(s) for s in scores])
         for held, part in zip(self._layers, parts, strict=True):
             held.pruned.mask.copy_(part.view_as(held.pruned.mask))
+        self._now = K
 
 
 def zoo_teacher(name: str, dataset: str) -> Forward:
