@@ -43,6 +43,7 @@ TEACHERS = ("none", *NETWORKS)
 QUANTIZED = 0.1  # share of the training from which on weights take one of a few sizes
 RAMPED = 0.6  # share of the training in which fewer and fewer weights stay; sizes follow them
 FOLLOW = 0.5  # of the way to the mean of their weights that sizes go then at each look
+AIM = 0.985  # of the bytes: what goes only in the end, untrained, costs more than it weighs
 BETWEEN = 0.006  # share of the training between two looks at the masks
 SETTLED = 0.9  # share of the training behind which the masks stay as they are
 WEIGHED = 0.4  # share of the training from which the length of the file says how many may stay
@@ -185,7 +186,7 @@ class Squeeze:
     def each_epoch(self) -> None:
         """Weigh the file: by what a weight takes now, how many can there be in the end?"""
         if WEIGHED <= self._last < SETTLED:
-            share = (self._wanted - self._bare) / max(1, self.weigh() - self._bare)
+            share = (AIM * self._wanted - self._bare) / max(1, self.weigh() - self._bare)
             self._final = self._at_most(self._now * share)
 
     def _at_most(self, number: float) -> int:
