@@ -164,7 +164,7 @@ PRESETS: dict[str, Preset] = {
         "A narrow network is trained towards so many bytes: weights go and return, few sizes, a"
         " teacher answers to training images and distorted copies of them. The teacher"
         " answers for a minute or two per copy first; on MNIST, one core, LeNet-300-100 then trains"
-        " for 1 minute and LeNet-5 for 2 to 3, deep networks for an hour or more.",
+        " for 1 minute and LeNet-5 for 2 to 3; for others see the estimate beside the button.",
         smallest_file,
     ),
     "student_and_levels": Preset(
