@@ -101,11 +101,14 @@ def mask_n_of_m(scores: torch.Tensor, n: int, m: int) -> torch.Tensor:
     return mask.view(shape).movedim(-1, 1).contiguous()
 
 
-def sparsity_so_far(done: float, final: float) -> float:
-    """The cubic way from 0 to the final sparsity over the first RAMP of the training [Zhu & Gupta,
-    2017]. done: 0..1.
+RAMP = 0.7  # share of the training after which the final sparsity is reached
+
+
+def sparsity_so_far(done: float, final: float, ramp: float = RAMP) -> float:
+    """The cubic way from 0 to the final sparsity over the first part, `ramp`, of the training [Zhu
+    & Gupta, 2017]. done, ramp: 0..1.
     """
-    return final * (1 - (1 - min(1.0, done / RAMP)) ** 3)
+    return final * (1 - (1 - min(1.0, done / ramp)) ** 3)
 
 
 @attachable
@@ -310,7 +313,6 @@ class NMPruning(Step):
         return f"{self.n}:{self.m}"
 
 
-RAMP = 0.7  # share of the training after which the final sparsity is reached
 BETWEEN = 0.01  # share of the training between two looks at the masks
 
 

@@ -175,11 +175,12 @@ class Magnitudes(Attachment):
     sizes. logs: float32 (levels,), logarithms of the sizes, trained along: the sizes stay above
     zero, and one learning rate suits small ones and large ones. They are used as float16, in order.
 
-    returning: as in `Pruned`, which then stands before it.
+    returning: as in `Pruned`, which then stands before it; waiting: weights pass as they are.
     """
 
     kind = "magnitudes"
     returning = False
+    waiting = False
 
     def __init__(self, logs: torch.Tensor) -> None:
         super().__init__()
@@ -192,6 +193,8 @@ class Magnitudes(Attachment):
         return torch.cat([-sizes.flip(0), sizes])
 
     def forward(self, W: torch.Tensor) -> torch.Tensor:
+        if self.waiting:
+            return W
         table = self.table()
         fixed = table.detach()
         return _Share.apply(W, table, (fixed[1:] + fixed[:-1]) / 2, self.returning) + 0.0

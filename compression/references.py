@@ -33,7 +33,8 @@ def _random_pruning(recipe: Recipe) -> bool:
 
 def _from_scratch(recipe: Recipe) -> bool:
     smaller = recipe.width < 1 and recipe.family == "dense"
-    return smaller or any(_alone(s) and getattr(s, "initial", "") == "random" for s in recipe.steps)
+    students = [s for s in recipe.steps if s.name != SQUEEZE]  # it starts from nothing anyway
+    return smaller or any(_alone(s) and getattr(s, "initial", "") == "random" for s in students)
 
 
 def _without_teacher(recipe: Recipe) -> bool:

@@ -24,12 +24,12 @@ from .inference import Forward
 from .models import (
     Chain,
     attach,
+    build,
     layer_names,
     pictures,
     prunable_layers,
     stored,
     unknown_layer,
-    weight_before,
 )
 from .networks import NETWORKS, Architecture, architecture
 from .pruning import Pruned, mask_k_largest, sparsity_so_far
@@ -40,14 +40,17 @@ from .store import read_zoo
 from .training import Context, Report, fit, hard_loss
 
 TEACHERS = ("none", *NETWORKS)
+QUANTIZED = 0.1  # share of the training from which on weights take one of a few sizes
+RAMPED = 0.6  # share of the training in which fewer and fewer weights stay; sizes follow them
+FOLLOW = 0.5  # of the way to the mean of their weights that sizes go then at each look
+AIM = 0.985  # of the bytes: what goes only in the end, untrained, costs more than it weighs
 BETWEEN = 0.006  # share of the training between two looks at the masks
 SETTLED = 0.9  # share of the training behind which the masks stay as they are
-RAMPED = 0.7  # share of the training from which the length of the file corrects the number kept
+WEIGHED = 0.4  # share of the training from which the length of the file says how many may stay
 FIRST_BITS = 4.0  # of a weight in the file, before it was weighed
-MEMORY = 0.99  # of the moving mean of squared gradients
+MEMORY = 0.999  # of the moving mean of squared gradients
 SMALLEST = 2.0**-14  # of the sizes: a normal number of float16
 DRAWS = 1_000_003  # between the seeds of two draws
-CAREFUL = 0.7  # power of what the number kept is corrected by: its effect shows late
 
 
 @dataclass
@@ -65,7 +68,7 @@ class _Layer:
 
     @classmethod
     def of(cls, layer: nn.Linear | nn.Conv2d, picture: Picture, levels: int) -> _Layer:
-        """Everything stays at first, with sizes of the weights as they are."""
+        """Everything stays at first, as it is."""
         W = layer.weight.detach()
         made = cls(
             layer,
@@ -74,7 +77,7 @@ class _Layer:
             Pruned(torch.ones_like(W, dtype=torch.bool)),
             Magnitudes(torch.zeros(levels)),
         )
-        made.fit_sizes(W)
+        made.sizes.waiting = True
         made.let_return(True)
         attach(layer, made.pruned)
         attach(layer, made.sizes)
@@ -86,8 +89,7 @@ class _Layer:
     @property
     def W(self) -> torch.Tensor:
         """The weight behind mask and sizes."""
-        with torch.no_grad():
-            return weight_before(self.layer, self.pruned).detach()
+        return stored(self.layer).detach()
 
     def see_gradient(self) -> None:
         gradient = stored(self.layer).grad
@@ -104,13 +106,28 @@ class _Layer:
         worth = W.abs() * self.squares**0.5 / bits**rate
         return worth if self.pruned.returning else torch.where(mask, worth, 0.0)
 
-    def fit_sizes(self, W: torch.Tensor) -> None:
-        """Sizes of least squared error for the weights that stay."""
-        sizes, _ = k_means(Ordered.of(W[self.pruned.mask].abs()), self.levels)
+    def quantize(self) -> None:
+        """From here on weights take sizes: those of least squared error for the ones that stay."""
+        sizes, _ = k_means(Ordered.of(self._kept()), self.levels)
         if len(sizes):
             spread = np.interp(np.arange(self.levels), np.arange(len(sizes)), sizes)
-            with torch.no_grad():
-                self.sizes.logs.copy_(torch.from_numpy(spread).clamp(min=SMALLEST).log())
+            self._set_sizes(torch.from_numpy(spread))
+        self.sizes.waiting = False
+
+    def follow(self) -> None:
+        """Move each size towards the mean of the weights that take it."""
+        kept, sizes = self._kept(), self.sizes.table().detach()[self.levels :]
+        taken = torch.bucketize(kept, (sizes[1:] + sizes[:-1]) / 2)
+        counts = torch.bincount(taken, minlength=self.levels)
+        means = torch.bincount(taken, kept, self.levels) / counts.clamp(min=1)
+        self._set_sizes(sizes + FOLLOW * torch.where(counts > 0, means - sizes, 0.0))
+
+    def _kept(self) -> torch.Tensor:
+        return self.W[self.pruned.mask].abs()
+
+    def _set_sizes(self, sizes: torch.Tensor) -> None:
+        with torch.no_grad():
+            self.sizes.logs.copy_(sizes.clamp(min=SMALLEST).log())
 
 
 class Squeeze:
@@ -130,7 +147,8 @@ class Squeeze:
         ]
         self._all = sum(held.pruned.mask.numel() for held in self._layers)
         self._bare = self._weigh_bare()
-        self._kept = min(float(self._all), 8 * (wanted - self._bare) / FIRST_BITS)  # in the end
+        self._now = self._all  # how many stay
+        self._final = self._at_most(8 * (wanted - self._bare) / FIRST_BITS)
         self._last = -1.0
 
     def _weigh_bare(self) -> int:
@@ -152,18 +170,27 @@ class Squeeze:
         for held in self._layers:
             held.see_gradient()
         if done < SETTLED and done - self._last >= BETWEEN:
-            share = sparsity_so_far(done, 1 - self._kept / self._all)
+            share = sparsity_so_far(done, 1 - self._final / self._all, RAMPED)
             self._choose(round((1 - share) * self._all))
-            if done < RAMPED:
-                for held in self._layers:
-                    held.fit_sizes(held.W)
+            self._size(done)
             self._last = done
 
+    def _size(self, done: float) -> None:
+        for held in self._layers:
+            if held.sizes.waiting:
+                if done >= QUANTIZED:
+                    held.quantize()
+            elif done < RAMPED:
+                held.follow()
+
     def each_epoch(self) -> None:
-        """Weigh the file, and correct how many weights stay."""
-        if RAMPED <= self._last and self._last < SETTLED:
-            share = (self._wanted - self._bare) / (self.weigh() - self._bare)
-            self._kept = min(self._all, self._kept * share**CAREFUL)
+        """Weigh the file: by what a weight takes now, how many can there be in the end?"""
+        if WEIGHED <= self._last < SETTLED:
+            share = (AIM * self._wanted - self._bare) / max(1, self.weigh() - self._bare)
+            self._final = self._at_most(self._now * share)
+
+    def _at_most(self, number: float) -> int:
+        return max(1, min(self._all, int(number)))
 
     def weigh(self) -> int:
         """Bytes of the file."""
@@ -173,12 +200,11 @@ class Squeeze:
         """Nothing returns from here on; of the weights that are left the least worth go until the
         file fits.
         """
+        self._size(1.0)
         for held in self._layers:
             held.let_return(False)
-        kept = sum(int(held.pruned.mask.sum()) for held in self._layers)
-        while (size := self.weigh()) > self._wanted and kept:
-            kept -= max(1, kept * (size - self._wanted) // size)
-            self._choose(kept)
+        while (size := self.weigh()) > self._wanted and self._now:
+            self._choose(self._now - max(1, self._now * (size - self._wanted) // size))
 
     def _choose(self, K: int) -> None:
         """Keep the K weights of all layers that score highest."""
@@ -187,6 +213,7 @@ class Squeeze:
         parts = mask.split([len(s) for s in scores])
         for held, part in zip(self._layers, parts, strict=True):
             held.pruned.mask.copy_(part.view_as(held.pruned.mask))
+        self._now = K
 
 
 def zoo_teacher(name: str, dataset: str) -> Forward:
@@ -231,6 +258,11 @@ class TrainForBytes(Step):
         high=1.0,
         grain=0.01,
         help="layers with a share of units of their own, as in conv1=0.3;fc1=0.14",
+    )
+    initial: str = choice(
+        "random",
+        options=("random", "largest"),
+        help="random weights, or those of the largest units of the network as it is",
     )
     levels: int = knob(
         2,
@@ -293,9 +325,7 @@ class TrainForBytes(Step):
         assert isinstance(model, Chain)
         context = replace(context, generator=self._generator(context.generator))
         copies = self._copies(context)
-        student = narrow(
-            model, largest_units(model, self._hidden(model.architecture)), attached=False
-        )
+        student = self._narrow(model, context.generator)
         own = layer_values(self.layers)
         levels = {
             name: int(own.get(name, self.levels)) for name in layer_names(student.architecture)
@@ -325,6 +355,13 @@ class TrainForBytes(Step):
         )
         squeeze.end()
         return student
+
+    def _narrow(self, model: Chain, generator: torch.Generator) -> Chain:
+        hidden = self._hidden(model.architecture)
+        if self.initial == "largest":
+            return narrow(model, largest_units(model, hidden), attached=False)
+        seed = int(torch.randint(2**31, (), generator=generator))
+        return build(replace(model.architecture, hidden=hidden), seed)
 
     def _generator(self, given: torch.Generator) -> torch.Generator:
         """The one given, or of another draw from the same dense network."""
