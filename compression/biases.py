@@ -26,6 +26,18 @@ def bias_grid(values: torch.Tensor, bits: int) -> Grid:
     return Grid(step, grid.low, grid.levels, grid.stride)
 
 
+def quantize_biases(model: nn.Module, bits: int) -> nn.Module:
+    """Attach levels to all biases, and to the scales and shifts of norms; batch norms become those
+    first, and stay them. Returns the model.
+    """
+    for layer, part in small_tensors(model):
+        if isinstance(layer, nn.BatchNorm2d) and part == "bias":
+            fix_norm(layer)
+    for layer, part in small_tensors(model):
+        attach(layer, bias_grid(getattr(layer, part).detach(), bits), part)
+    return model
+
+
 @register
 @dataclass(frozen=True, kw_only=True)
 class BiasQuantization(Step):
@@ -44,12 +56,7 @@ class BiasQuantization(Step):
     )
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
-        for layer, part in small_tensors(model):
-            if isinstance(layer, nn.BatchNorm2d) and part == "bias":
-                fix_norm(layer)
-        for layer, part in small_tensors(model):
-            attach(layer, bias_grid(getattr(layer, part).detach(), self.bits), part)
-        return model
+        return quantize_biases(model, self.bits)
 
     def label(self) -> str:
         return f"biases {self.bits} bits"

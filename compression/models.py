@@ -153,6 +153,10 @@ def attachable(cls: type[Attachment]) -> type[Attachment]:
 
 def attach(layer: nn.Module, attachment: Attachment, part: str = "weight") -> None:
     """Put one more attachment behind those that the layer's weight, or its bias, has."""
+    own = type(layer)
+    if parametrize.is_parametrized(layer) and not parametrize.is_parametrized(layer, part):
+        # torch makes the part a property of the class, which copies of the layer have too
+        layer.__class__ = type(own.__name__, own.__bases__, dict(own.__dict__))
     parametrize.register_parametrization(layer, part, attachment, unsafe=True)
 
 

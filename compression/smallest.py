@@ -4,6 +4,7 @@ sizes of them, from the first step on.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from . import checkpoint, storage
 from .baselines import baseline
+from .biases import quantize_biases
 from .channels import too_late
 from .compressed import compress
 from .copies import Copies
@@ -25,6 +27,7 @@ from .models import (
     Chain,
     attach,
     build,
+    into_training,
     layer_names,
     pictures,
     prunable_layers,
@@ -45,7 +48,7 @@ RAMPED = 0.6  # share of the training in which fewer and fewer weights stay; siz
 FOLLOW = 0.5  # of the way to the mean of their weights that sizes go then at each look
 AIM = 0.985  # of the bytes: what goes only in the end, untrained, costs more than it weighs
 BETWEEN = 0.006  # share of the training between two looks at the masks
-SETTLED = 0.9  # share of the training behind which the masks stay as they are
+SETTLED = 0.9  # share of the training behind which masks stay, and biases and norms have levels
 WEIGHED = 0.4  # share of the training from which the length of the file says how many may stay
 FIRST_BITS = 4.0  # of a weight in the file, before it was weighed
 MEMORY = 0.999  # of the moving mean of squared gradients
@@ -133,14 +136,22 @@ class _Layer:
 class Squeeze:
     """Keeps as many weights of a network in training as its file has bytes for.
 
-    wanted: bytes; levels: sizes of weights by layer; rate: see `_Layer.scores`.
+    wanted: bytes; levels: sizes of weights by layer; bits: of biases and norms; rate: see
+    `_Layer.scores`.
     """
 
     def __init__(
-        self, model: Chain, dataset: str, wanted: int, levels: dict[str, int], rate: float
+        self,
+        model: Chain,
+        dataset: str,
+        wanted: int,
+        levels: dict[str, int],
+        bits: int,
+        rate: float,
     ) -> None:
         looks = pictures(model.architecture)
         self._model, self._dataset, self._wanted, self._rate = model, dataset, wanted, rate
+        self._bits, self._settled = bits, False
         self._layers = [
             _Layer.of(layer, looks[name], levels[name])
             for name, layer in list(prunable_layers(model))
@@ -174,6 +185,15 @@ class Squeeze:
             self._choose(round((1 - share) * self._all))
             self._size(done)
             self._last = done
+        if done >= SETTLED:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Biases and norms take levels, with which the rest of the training lives."""
+        if not self._settled:
+            quantize_biases(self._model, self._bits)
+            into_training(self._model)
+            self._settled = True
 
     def _size(self, done: float) -> None:
         for held in self._layers:
@@ -193,14 +213,20 @@ class Squeeze:
         return max(1, min(self._all, int(number)))
 
     def weigh(self) -> int:
-        """Bytes of the file."""
-        return len(storage.dumps(compress(self._model, self._dataset)))
+        """Bytes of the file, with the levels that biases and norms have in the end."""
+        model = self._model
+        if not self._settled:
+            model = copy.deepcopy(model)
+            quantize_biases(model, self._bits)
+        return len(storage.dumps(compress(model, self._dataset)))
 
     def end(self) -> None:
         """Nothing returns from here on; of the weights that are left the least worth go until the
         file fits.
         """
         self._size(1.0)
+        self._settle()
+        self._model.eval()
         for held in self._layers:
             held.let_return(False)
         while (size := self.weigh()) > self._wanted and self._now:
@@ -274,6 +300,9 @@ class TrainForBytes(Step):
     layers: str = by_layer(
         low=1, high=16, grain=1, help="layers with a number of sizes of their own, as in conv1=3"
     )
+    bias_bits: int = knob(
+        5, low=2, high=8, grain=1, help="of a bias, and of a norm's scale and shift"
+    )
     rate: float = knob(
         0.5,
         low=0.0,
@@ -330,7 +359,7 @@ class TrainForBytes(Step):
         levels = {
             name: int(own.get(name, self.levels)) for name in layer_names(student.architecture)
         }
-        squeeze = Squeeze(student, context.data.name, self.bytes, levels, self.rate)
+        squeeze = Squeeze(student, context.data.name, self.bytes, levels, self.bias_bits, self.rate)
 
         def loss(logits: torch.Tensor, labels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
             if copies.answers is None:

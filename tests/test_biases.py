@@ -1,6 +1,8 @@
 """Levels of biases and norms: on every network, before and after other steps, in files and in
 checkpoints, and while training."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from compression.networks import architecture_for
 from compression.recipe import Recipe
 from compression.storage import dumps, loads
 
+from .helpers import bits_of
 from .networks import DEEP, PAIRS, applied, whole_number_network
 
 ALL = [*PAIRS, *((model, "digits") for model in DEEP)]
@@ -136,3 +139,11 @@ def test_a_network_without_levels_trains_its_batch_norms():
 def test_its_label_says_how_many_bits():
     assert BiasQuantization(bits=4).label() == "biases 4 bits"
     assert np.isclose(2 ** BiasQuantization().bits - 1, 31)
+
+
+def test_levels_of_a_copy_leave_the_network_as_it_is(dense, digits):
+    pruned = applied(dense, "digits", ["magnitude_pruning:sparsity=0.5"])
+    before = bits_of(pruned)
+    applied(copy.deepcopy(pruned), "digits", ["bias_quantization:bits=2"])
+    assert bits_of(pruned) == before
+    pruned(digits.inputs(digits.validation)[:2])
