@@ -58,8 +58,7 @@ class Mixer:
     def bits(self, stream, *x):
         x = np.stack([np.full_like(x[0], 4096), *x])
         p = logistic(self.base + (self.w @ x >> 16))
-        both = (np.stack([65536 - p, p], 1) / 65536).astype("f4")
-        bit = stream.decode(BITS, both).astype("i8")
+        bit = stream.decode(BITS, (np.stack([65536 - p, p], 1) / 65536).astype("f4")).astype("i8")
         self.v = self.v + ((x >> 4) ** 2 @ (p * (65536 - p) >> 16) >> 16)
         more = (x @ ((bit << 16) - p) >> 8 << 12) // self.v
         self.w = np.clip(self.w + more, -8 << 16, 8 << 16)
@@ -150,8 +149,7 @@ class Network:
                 how = {2: (5, 1, 0, "", False), 3: (3, 1, 1, "", True)}[self.id]
                 x = self.layer(x, name, units, *how)
                 x = x.reshape(n, x.shape[1] // 2, 2, x.shape[2] // 2, 2, units).max((2, 4))
-            x = self.layer(x, "fc1", u[2], relu=True)
-            return self.layer(x, "fc2", 10)
+            return self.layer(self.layer(x, "fc1", u[2], relu=True), "fc2", 10)
         if self.id == 6:
             return self.layer(self.attentive(x, *u), "fc", 10)
         x = self.layer(x, "conv1", u[0], 3, 1, 1, "bn1", True)
@@ -211,7 +209,7 @@ class Network:
 
     def single(self, x, name, outputs, side, stride, pad, each, bias):
         picture = () if side or x.ndim < 4 else (x.shape[3], *x.shape[1:3])
-        if picture:  # flattened
+        if picture:  # its numbers are the columns
             x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
         inputs, kernel = 1 if each else x.shape[-1], (side, side) if side else ()
         W = self.tensor(name + ".weight", outputs, inputs, *kernel)
@@ -241,7 +239,7 @@ class Network:
         on_grid = [a for a, flag in zip(small, flags, strict=False) if flag]
         if on_grid:
             half, *side = self.rest.read(3)
-            steps = self.take("<f2" if half else "<f4", len(on_grid)).astype(np.float32)
+            steps = self.take("<f2" if half else "<f4", len(on_grid))
         for a, flag in zip(small, flags, strict=False):
             a[:] = 0 if flag else self.take("<f4", len(a))
         lows = [self.low(n, shift) for _, _, _, shift, n, _ in heads]
@@ -252,7 +250,7 @@ class Network:
         if on_grid:
             row = levels(stream, 1, (sum(map(len, on_grid)), 1, 1), *side)[0]
             for a, step in zip(on_grid, steps, strict=True):
-                a[:], row = row[: len(a)].astype(np.float32) * step, row[len(a) :]
+                a[:], row = row[: len(a)] * step, row[len(a) :]
 
     def head(self, rows):  # kind, what the coder is told, first exponent, low bits of n, table
         kind, *side = self.rest.read(3)
@@ -269,8 +267,7 @@ class Network:
 
     def low(self, n, shift):
         planes = self.take("u1", shift * -(-n // 8)).reshape(shift, -(-n // 8))
-        planes = np.unpackbits(planes, axis=1, count=n, bitorder="little")
-        return 2 ** np.arange(shift) @ planes.astype("i8")
+        return 2 ** np.arange(shift) @ np.unpackbits(planes, 1, n, "little").astype("i8")
 
     def values(self, name, q, head, low):
         (kind, _, first, shift, _, table), a, size, some = head, self.arrays[name], abs(q), q != 0
