@@ -118,6 +118,21 @@ def _network(file: str, qp: str, back: str) -> dict[str, int]:
     return dict(bytes=len(stream))
 
 
+def _import_torchvision() -> None:
+    """nncodec imports it and codes without it: it may have been built for another torch, so that
+    two operators are missing which it wants to know at once.
+    """
+    import torch
+
+    try:
+        __import__("torchvision")
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        __import__("torchvision")
+
+
 def _encode(tensors: Mapping[str, np.ndarray], **how: int) -> bytearray:
     """With the settings that nncodec's own `nn.encode` starts from; int32 is coded as it is."""
     from nncodec import nnc  # type: ignore[import-not-found]
@@ -135,5 +150,6 @@ def _decode(stream: bytearray) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
+    _import_torchvision()
     what = {"symbols": _symbols, "network": _network}[sys.argv[1]]
     print(json.dumps(what(*sys.argv[2:])))

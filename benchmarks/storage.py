@@ -39,24 +39,19 @@ from compression.models import pictures
 from compression.networks import NETWORKS
 from compression.pipeline import Memory, build_up
 from compression.pruning import MagnitudePruning
-from compression.quantization import CodebookQuantization, UniformQuantization
+from compression.quantization import (
+    CodebookQuantization,
+    FixedPointQuantization,
+    UniformQuantization,
+)
 from compression.recipe import Step
 from compression.storage import dumps, loads
 from compression.store import Store
 
 from .rivals import Coded, Rivals, install
 
-FRONT: tuple[tuple[float, int, float], ...] = (  # sparsity, levels, rate
-    (0.0, 64, 0.0),
-    (0.3, 32, 0.0),
-    (0.3, 32, 1.0),
-    (0.5, 16, 1.0),
-    (0.6, 16, 1.0),
-    (0.7, 16, 1.0),
-    (0.8, 8, 1.0),
-)
 BIAS_BITS = 8
-QPS = (-32, -28, -24, -20, -18, -16)
+QPS = (-28, -24, -20, -18, -16)
 SIDE_BYTES = 2  # of a layer: density and largest level
 T = TypeVar("T")
 
@@ -196,6 +191,14 @@ SETTINGS: dict[str, tuple[Step, ...]] = {
     "60 %, 32": cut(0.6, 32),
     "dense, 255": (UniformQuantization(levels=255),),  # a codebook leaves small layers floats
 }
+FRONT: tuple[tuple[Step, ...], ...] = (
+    cut(0.3, 32, rate=1.0),
+    cut(0.5, 16, rate=1.0),
+    cut(0.6, 16, rate=1.0),
+    cut(0.7, 16, rate=1.0),
+    cut(0.0, 16, rate=4.0),
+    *((FixedPointQuantization(Q=Q),) for Q in (32, 16, 12, 8)),  # one step for all layers
+)
 
 
 def symbols(found: CompressedModel) -> list[Symbols]:
@@ -284,10 +287,9 @@ def rows(model: str, dataset: str, rivals: Rivals | None, turns: int) -> list[Ro
 def points(model: str, dataset: str, rivals: Rivals | None) -> list[Point]:
     """Both sides begin with the same dense network, and none trains."""
     found = []
-    for sparsity, levels, rate in FRONT:
-        steps = (*cut(sparsity, levels, rate), BiasQuantization(bits=BIAS_BITS))
-        file = dumps(network(model, dataset, steps))
-        words = f"{100 * sparsity:.0f} %, {levels}{f', rate {rate:g}' if rate else ''}"
+    for steps in FRONT:
+        file = dumps(network(model, dataset, (*steps, BiasQuantization(bits=BIAS_BITS))))
+        words = ", ".join(step.label() for step in steps)
         found.append(Point(model, ".nnz", words, len(file), score(loads(file))))
     dense = network(model, dataset, ())
     for qp in QPS if rivals else ():
