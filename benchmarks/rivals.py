@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ class Rivals(NamedTuple):
     def coded(self, plain: bytes, layers: Sequence[np.ndarray], folder: Path) -> Coded:
         """Symbols of a network, coded without loss. plain: for zstd; layers: int, of any shape."""
         arrays = {str(i): levels.astype(np.int32) for i, levels in enumerate(layers)}
-        np.savez(folder / "symbols.npz", **arrays, **{PLAIN: np.frombuffer(plain, np.uint8)})
+        _save(folder / "symbols.npz", {**arrays, PLAIN: np.frombuffer(plain, np.uint8)})
         return Coded(**self._ask("symbols", folder / "symbols.npz"))
 
     def lossy(
@@ -53,18 +53,30 @@ class Rivals(NamedTuple):
         """Bytes of a network's float32 tensors with nncodec's own quantization, and what it gives
         back. qp: of weights; the step is larger with it.
         """
-        np.savez(folder / "network.npz", **dict(tensors))
+        _save(folder / "network.npz", tensors)
         back = folder / "back.npz"
         size = self._ask("network", folder / "network.npz", str(qp), back)["bytes"]
         with np.load(back) as found:
             return size, {name: found[name] for name in tensors}
 
     def _ask(self, *words: str | Path) -> Any:
-        call = [self.python, "-W", "ignore", "-I", Path(__file__).resolve(), *words]
+        call: list[str | Path] = [
+            self.python,
+            "-W",
+            "ignore",
+            "-I",
+            Path(__file__).resolve(),
+            *words,
+        ]
         done = subprocess.run(call, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"nncodec failed: {done.stderr.strip()[-500:]}")
         return json.loads(done.stdout.splitlines()[-1])
+
+
+def _save(file: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    given: dict[str, Any] = dict(arrays)
+    np.savez(file, **given)
 
 
 def install(home: Path = HOME) -> Rivals | None:
@@ -73,8 +85,13 @@ def install(home: Path = HOME) -> Rivals | None:
     try:
         if not python.exists():
             venv.create(home, with_pip=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *NEEDS]
-        subprocess.run(pip, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        pip = "-m pip --disable-pip-version-check install --quiet".split()
+        subprocess.run(
+            [str(python), *pip, *NEEDS],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
     except (OSError, subprocess.CalledProcessError) as e:
         print(
             f"{' and '.join(NEEDS)} can't be installed, so they are left out: {e}", file=sys.stderr
@@ -114,7 +131,7 @@ def _network(file: str, qp: str, back: str) -> dict[str, int]:
     with np.load(file) as arrays:
         tensors = {name: arrays[name] for name in arrays}
     stream = _encode(tensors, qp=int(qp))
-    np.savez(back, **_decode(stream))
+    _save(back, _decode(stream))
     return dict(bytes=len(stream))
 
 
@@ -127,7 +144,7 @@ def _import_torchvision() -> None:
     try:
         __import__("torchvision")
     except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
+        library: Any = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         __import__("torchvision")
@@ -151,5 +168,5 @@ def _decode(stream: bytearray) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     _import_torchvision()
-    what = {"symbols": _symbols, "network": _network}[sys.argv[1]]
-    print(json.dumps(what(*sys.argv[2:])))
+    what: dict[str, Callable[..., object]] = {"symbols": _symbols, "network": _network}
+    print(json.dumps(what[sys.argv[1]](*sys.argv[2:])))

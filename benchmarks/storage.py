@@ -135,7 +135,7 @@ def _read_varints(data: bytes, n: int) -> tuple[list[int], bytes]:
     return values, data[at:]
 
 
-def _frequencies(counts: Sequence[int]) -> constriction.stream.model.Categorical:
+def _frequencies(counts: Sequence[int] | np.ndarray) -> constriction.stream.model.Categorical:
     return constriction.stream.model.Categorical(np.array(counts, np.float32), perfect=False)
 
 
@@ -197,7 +197,7 @@ FRONT: tuple[tuple[Step, ...], ...] = (
     cut(0.6, 16, rate=1.0),
     cut(0.7, 16, rate=1.0),
     cut(0.0, 16, rate=4.0),
-    *((FixedPointQuantization(Q=Q),) for Q in (32, 16, 12, 8)),  # one step for all layers
+    *((FixedPointQuantization(Q=Q),) for Q in (32, 24, 20, 16, 12)),  # one step for all layers
 )
 
 
