@@ -93,9 +93,8 @@ def install(home: Path = HOME) -> Rivals | None:
             stderr=subprocess.PIPE,
         )
     except (OSError, subprocess.CalledProcessError) as e:
-        print(
-            f"{' and '.join(NEEDS)} can't be installed, so they are left out: {e}", file=sys.stderr
-        )
+        why = f"{' '.join(NEEDS)} can't be installed: {e}"
+        print(f"nncodec and zstd are left out, their columns stay empty: {why}", file=sys.stderr)
         return None
     return Rivals(python)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.rivals import install
 from benchmarks.storage import (
     SETTINGS,
     Point,
@@ -67,6 +68,12 @@ def test_a_row_and_the_table_without_nncodec():
     assert len({line.count("|") for line in lines}) == 1 and len(lines) == 3
     cells = [cell.strip() for cell in lines[2].split("|")]
     assert cells[1:5] == ["`net`", "some", "3", str(found.order0)] and cells.count("") == 6
+
+
+def test_what_can_not_be_installed_is_left_out_with_a_word(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert install(tmp_path / "file" / "environment") is None
+    assert "nncodec and zstd are left out" in capsys.readouterr().err
 
 
 def test_ours_is_the_smallest_file_of_the_network_that_is_as_accurate():
