@@ -14,6 +14,7 @@ from .models import Chain, attachments, prunable_layers, stored
 from .pipeline import Memory, build_up, check
 from .pruning import Pruned
 from .recipe import Recipe
+from .result import Part
 from .store import Store
 
 BINS = 61  # of a histogram: an odd number, so that zero lies in the middle of one
@@ -24,8 +25,9 @@ FILTERS = 24  # pictures of the first layer's filters at most
 
 @dataclass(frozen=True)
 class LayerView:
-    """One layer. shape: of its weight; bytes: in the file; sqnr_db: power of the weights by power
-    of what changed, infinite where nothing did; threshold: size of the smallest weight that stays,
+    """One layer. shape: of its weight; bytes: in the file; coded: those of its weights; entropy:
+    bytes that these would take by their order-0 entropy; sqnr_db: power of the weights by power of
+    what changed, infinite where nothing did; threshold: size of the smallest weight that stays,
     None where weights were not pruned by their size; levels: the values that non-zero weights take,
     none where they are too many.
 
@@ -39,6 +41,8 @@ class LayerView:
     shape: tuple[int, ...]
     nonzero: int
     bytes: int
+    coded: int
+    entropy: int
     sqnr_db: float
     threshold: float | None
     levels: tuple[float, ...]
@@ -58,23 +62,37 @@ class LayerView:
         """Bits per weight: 8 * bytes / weights."""
         return 8 * self.bytes / self.weights
 
+    @property
+    def learned(self) -> float | None:
+        """How far the coder is from the order-0 entropy, as a share of it: below 0 it saved bytes.
+
+        None where there was nothing to code.
+        """
+        return self.coded / self.entropy - 1 if self.entropy else None
+
 
 def layer_views(recipe: Recipe, store: Store) -> tuple[LayerView, ...]:
     """Every layer with weights, from input to output. The recipe's training must be stored."""
     check(recipe)
     made = build_up(recipe, store, Memory())
     _, parts = storage.write(made.compressed)
-    sizes: dict[str, int] = {}
-    for part in parts:
-        sizes[part.layer] = sizes.get(part.layer, 0) + part.bytes
+    entropy = {t.name: t.entropy_bits() for t in made.compressed.tensors}
     with frozen_weights():
         return tuple(
-            _view(name, layer, sizes.get(name, 0), made.model)
+            _view(
+                name,
+                layer,
+                [part for part in parts if part.layer == name],
+                math.ceil(entropy[f"{name}.weight"] / 8),
+                made.model,
+            )
             for name, layer in prunable_layers(made.model)
         )
 
 
-def _view(name: str, layer: nn.Linear | nn.Conv2d, size: int, model: Chain) -> LayerView:
+def _view(
+    name: str, layer: nn.Linear | nn.Conv2d, parts: list[Part], entropy: int, model: Chain
+) -> LayerView:
     before = stored(layer).detach().numpy()
     after = layer.weight.detach().numpy()
     largest = float(np.abs(before).max()) or 1.0
@@ -86,7 +104,9 @@ def _view(name: str, layer: nn.Linear | nn.Conv2d, size: int, model: Chain) -> L
         name,
         tuple(before.shape),
         int(stays.sum()),
-        size,
+        sum(part.bytes for part in parts),
+        sum(part.bytes for part in parts if part.part == storage.WHERE["weight"]),
+        entropy,
         10 * math.log10(power / noise) if noise and power else math.inf,
         _threshold(before, stays)
         if any(isinstance(a, Pruned) for a in attachments(layer))

@@ -136,6 +136,7 @@ def row(view: LayerView) -> dict[str, Any]:
         "Stay": 100 * view.nonzero / view.weights,
         "Levels": str(len(view.levels)) if view.levels else "all",
         "Bits each": view.bits,
+        "Coder": None if view.learned is None else 100 * view.learned,
         "SQNR": None if math.isinf(view.sqnr_db) else view.sqnr_db,
         "File": view.bytes / 1000,
         "Forgives": [100 - max(0.0, v) for v, _ in lost.get(view.name, []) if v is not None],
@@ -168,6 +169,12 @@ with table_place:
             ),
             "Levels": st.column_config.TextColumn(width=54),
             "Bits each": st.column_config.NumberColumn(format="%.2f", width=68),
+            "Coder": st.column_config.NumberColumn(
+                format="%+.1f %%",
+                help="Bytes of the weights against their order-0 entropy: what the coder saved is"
+                " below 0",
+                width=66,
+            ),
             "SQNR": st.column_config.NumberColumn("SQNR, dB", format="%.1f", width=70),
             "File": st.column_config.ProgressColumn(
                 "File, kB",

@@ -200,14 +200,16 @@ def swap_words(other: Recipe) -> str:
     e = effect(result, b)
     assert e is not None
     size, here = b.cost.bytes, result.cost.bytes
+    about = not (b.weighed and result.weighed)
     if size == here:
         words = "same size"
     else:
-        words = f"{units.size(abs(size - here))} {'larger' if size > here else 'smaller'}"
+        more = units.size(abs(size - here), about)
+        words = f"{more} {'larger' if size > here else 'smaller'}"
     if size == here and e.points == 0 and not e.estimated:
         return "changes nothing"
     noise = " (within noise)" if e.noise and not e.estimated else ""
-    return f"{words} ({units.size(size)}), {figures.points_words(e)}{noise}"
+    return f"{words} ({units.size(size, not b.weighed)}), {figures.points_words(e)}{noise}"
 
 
 def label(step: Step) -> str:
@@ -244,7 +246,7 @@ with right, st.container(gap="xsmall"):
         )
         dense = found[0].accuracy(split) if found[0] else None
         told = ", then ".join(
-            f"{b.label}: {figures.bytes_words(b.before, b.after)}"
+            f"{b.label}: {figures.bytes_words(b.before, b.after, b.about)}"
             if b.before and b.after
             else f"{b.label}: {b.note}"
             for b in bars

@@ -25,7 +25,7 @@ from compression.pipeline import run
 from compression.pruning import MagnitudePruning
 from compression.quantization import CodebookQuantization
 from compression.recipe import Recipe
-from compression.result import Epoch, Part
+from compression.result import Epoch, Part, Result
 from compression.training import FineTune
 
 from .helpers import made_result
@@ -102,6 +102,13 @@ def test_the_waterfall_names_its_bars_by_what_was_done():
     signs = [b.text[0] for b in bars[1:-1]]
     assert signs == [units.MINUS, units.MINUS, "+", units.MINUS]
     assert bars[2].text == f"{units.MINUS}26.0{units.NBSP}kB"
+
+
+def test_what_a_step_saves_is_marked_until_the_file_is_weighed(monkeypatch):
+    result = made_result(DENSE.then(PRUNE), 9_000, sizes=(35_000, 9_000))
+    monkeypatch.setattr(Result, "weighed", False)
+    texts = [b.text for b in figures.waterfall(result)]
+    assert texts[2] == f"≈ {units.MINUS}26.0{units.NBSP}kB" and "≈" not in texts[0]
 
 
 def test_a_recipe_that_trains_after_pruning_has_no_bar_for_coding_alone():

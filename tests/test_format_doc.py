@@ -164,7 +164,7 @@ def test_the_made_files_have_every_kind_and_every_flag():
 
 def test_the_decoder_is_as_short_as_its_heading_says():
     code = (
-        DOC.split("## Some two hundred lines that read it")[1]
+        DOC.split("## Under two hundred lines that read it")[1]
         .split("```python\n")[1]
         .split("```")[0]
     )

@@ -30,6 +30,11 @@ def test_rows_add_up_to_the_result(store):
     assert sum(v.bytes for v in found) + header == result.cost.bytes
     assert [v.name for v in found] == [layer.name for layer in result.cost.layers]
     assert all(v.bits == pytest.approx(8 * v.bytes / v.weights) for v in found)
+    assert [v.entropy for v in found] == [layer.entropy for layer in result.cost.layers]
+    weights = {p.layer: p.bytes for p in result.cost.parts if p.part == "weights"}
+    assert all(v.coded == weights[v.name] < v.bytes for v in found)
+    assert found[0].learned == found[0].coded / found[0].entropy - 1
+    assert found[0].coded < found[0].entropy, "rows and columns of the first layer differ"
 
 
 def test_histograms_count_every_weight_once(store):

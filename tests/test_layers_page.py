@@ -32,6 +32,7 @@ def test_the_page_shows_every_layer_of_the_recipe(open_page, few, network):
     assert list(table["Layer"]) == [v.name for v in views]
     assert list(table["Weights"]) == [v.weights for v in views]
     assert table["File"].sum() == pytest.approx(sum(v.bytes for v in views) / 1000)
+    assert list(table["Coder"]) == pytest.approx([100 * (v.learned or 0) for v in views])
     assert all(len(curve) == 2 for curve in table["Forgives"])
     assert "of the weights" in at.title[0].value and "forgives least" in at.title[0].value
     assert len(at.get("plotly_chart")) == 3

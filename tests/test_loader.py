@@ -59,10 +59,10 @@ def file_of(trained, model: str, dataset: str, steps: list[str], seed: int) -> b
     return dumps(compress(network, dataset))
 
 
-def test_it_has_fewer_than_270_lines_and_needs_numpy_and_constriction_only():
+def test_it_has_at_most_250_lines_and_needs_numpy_and_constriction_only():
     text = LOADER.read_text()
     code = text.split('"""', 2)[2]
-    assert len([line for line in code.splitlines() if line.strip()]) < 270
+    assert len([line for line in code.splitlines() if line.strip()]) <= 250
     found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Import | ast.ImportFrom)]
     names = {getattr(n, "module", None) or n.names[0].name for n in found}
     assert names == {"io", "sys", "zlib", "constriction", "numpy"}

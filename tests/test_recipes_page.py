@@ -327,6 +327,8 @@ def test_a_bar_goes_from_the_size_before_to_the_size_after():
     assert effects[0].points == pytest.approx(-45) and not effects[0].noise
     assert effects[1].points == pytest.approx(2) and effects[1].noise
     assert figures.bytes_words(5_000, 6_000) == "adds 1.00\u00a0kB"
+    assert figures.bytes_words(5_000, 6_000, about=True) == "adds ≈ 1.00\u00a0kB"
+    assert figures.bytes_words(5_000, 5_000, about=True) == "≈ same size"
     for palette in (figures.LIGHT, figures.DARK):
         drawn = figures.draw_steps(rows, 95.0, palette)
         go.Figure(drawn.to_dict())  # plotly checks every property

@@ -46,15 +46,19 @@ def count(cells):  # that are not 0, of four added up
     return (cells & 15) + (cells >> 4 & 15)
 
 
+def add(sums, places, *more):  # to both rows of the sums; places: (n, N)
+    for to, v in zip(sums, more, strict=True):
+        np.add.at(to, places.ravel(), np.broadcast_to(v, places.shape).ravel())
+
+
 class Mixer:
     def __init__(self, base, *w):
         self.base, self.w, self.v = base, (np.array(w) * 65536).astype("i8"), 5 << 16
 
     def bits(self, stream, *x):
-        x = np.stack(x)
+        x = np.stack([np.full_like(x[0], 4096), *x])
         p = logistic(self.base + (self.w @ x >> 16))
-        both = np.stack([65536 - p, p], 1).astype("f4") / np.float32(65536)
-        bit = stream.decode(BITS, both).astype("i8")
+        bit = stream.decode(BITS, (np.stack([65536 - p, p], 1) / 65536).astype("f4")).astype("i8")
         self.v = self.v + ((x >> 4) ** 2 @ (p * (65536 - p) >> 16) >> 16)
         more = (x @ ((bit << 16) - p) >> 8 << 12) // self.v
         self.w = np.clip(self.w + more, -8 << 16, 8 << 16)
@@ -62,27 +66,21 @@ class Mixer:
 
 
 def levels(stream, rows, picture, density, top):  # of a layer, (rows, columns)
-    (groups, h, w), columns, base = picture, int(np.prod(picture)), density << 9
+    (groups, h, w), columns, top = picture, int(np.prod(picture)), top + 1
     q, near, line, j = np.zeros((rows, columns), "i8"), h * w > 1, w + 2, np.arange(columns)
-    many, group = near and groups > 1, j // (h * w)
+    base, many, group = (density ^ 128) - 128 << 9, near and groups > 1, j // (h * w)
     at = (j // w + 2 * group + 1) * line + j % w + 1  # in a row of pictures with a border
     cells = np.zeros((rows, groups * (h + 2) * line), "i8")
     sides = np.array([[-1], [1], [-line], [line]])
     corners = sides[[0, 1, 0, 1]] + sides[[2, 2, 3, 3]]
-    seen, signs, sizes = (
-        np.repeat(np.array([k, k]) << 16, (rows, columns, groups), 1)
-        for k in ((2, 1, 2), (4, 2, 0), (4, 2, 0))
-    )
+    first, few = (np.repeat(k, (rows, columns, groups)) << 16 for k in ([2, 1, 2], [4, 2, 4]))
+    seen, signs, sizes = (np.stack([k, k]) for k in (first, few, few))
     mask = Mixer(base, 0, 1, 1, *[0.5] * many, *[0.7, 0.3, 0.2] * near)
     sign = Mixer(0, 0, 0.2, 0.5, *[0.7, 0.3] * near)
     own, whole = np.zeros((20, top), "i8"), np.full(top, 16)
-
-    def add(sums, places, one, other):
-        np.add.at(sums[0], places, one)
-        np.add.at(sums[1], places, other)
-
+    kernel = (1, 4, 6, 4, 1) if top > 8 else (0, 0, 16)
     steps = min(columns, max(8, min(32, int((rows * columns) ** 0.5) // 12)))
-    for step in range(0 if density == -128 else steps):
+    for step in range(0 if density == 128 else steps):
         J = (np.arange(rows)[:, None] * columns * 25033 >> 16) + np.arange(step, columns, steps)
         i, j = np.repeat(np.arange(rows), J.shape[1]), J.ravel() % columns
         u = np.stack([i, j + rows, group[j] + rows + columns])[: 2 + many]
@@ -91,40 +89,32 @@ def levels(stream, rows, picture, density, top):  # of a layer, (rows, columns)
         mean = 16 * (total + top + 1) // (n + 3) + 1
         size = [ln((s >> 8 & 4095) * 16 + mean) - ln((count(s) + 1) * mean) for s in S[:1]]
         new, k = np.zeros(len(i), "i8"), np.arange(len(i))
-        if density < 127:
+        if density != 127:
             f = ln(seen[0]) - ln(seen[1])
             p, f = logistic(base + f)[u], f[u]
             known = [ln((count(s) << 8) + 77) - ln((s >> 28) + 77) for s in S]
-            bit = mask.bits(stream, np.full(len(i), 4096), *f, *known, *size)
-            for n, places in enumerate(u):
-                add(seen, places, bit << 16, p[int(n == 0)])
+            bit = mask.bits(stream, *f, *known, *size)
+            add(seen, u, bit << 16, p[[1, 0, 0][: len(u)]])
             new, k = logistic(base + f[0] + f[1]) << 20, np.flatnonzero(bit)
-        u, f, a = u[:2, k], (ln(signs[0]) - ln(signs[1]))[u[:2, k]], np.ones(len(k), "i8")
-        pairs = [((s[k] & 15) << 8, (s[k] >> 4 & 15) << 8) for s in S]
-        sided = [ln(x + 102 + 52 * n) - ln(y + 102 + 52 * n) for n, (x, y) in enumerate(pairs)]
-        s = sign.bits(stream, np.full(len(k), 4096), *f, *sided) if len(k) else a
-        if top > 1 and len(k):
-            few = np.repeat([4 << 12, 2 << 12, 0], (rows, columns, groups))
-            z = ln(sizes[0] + few * (mean - 16)) - ln(sizes[1]) - ln(mean) + 4 * 2839
-            z = z[u].sum(0) + sum(x[k] for x in size)
-            c = np.clip((z >> 11) + 10, 0, 19)
+        u, a, f = u[:2, k], np.ones(len(k), "i8"), ln(signs[0]) - ln(signs[1])
+        near_by = [(s[k] & 15, s[k] >> 4 & 15, 102 + 52 * n) for n, s in enumerate(S)]
+        s = sign.bits(stream, *f[u], *(ln((x << 8) + c) - ln((y << 8) + c) for x, y, c in near_by))
+        if top > 1:
+            z = ln(sizes[0] + (few >> 4) * (mean - 16)) - ln(sizes[1]) - ln(mean) + 4 * 2839
+            c = np.clip((z[u].sum(0) + sum(x[k] for x in size) >> 11) + 10, 0, 19)
             f = own + whole * (16 * max(4, top // 2)) // whole.sum() + 1
             for e in np.unique(c):
                 model = coded.model.Categorical(f[e].astype("f4"), perfect=False)
                 a[c == e] += stream.decode(model, int((c == e).sum()))
-            n = np.bincount(c * top + a - 1, minlength=20 * top).reshape(20, top) * 16
-            if top > 8:
-                m = np.pad(n, ((0, 0), (2, 2)))
-                n = sum(x * m[:, e : e + top] for e, x in enumerate((1, 4, 6, 4, 1))) >> 4
+            n = np.bincount(c * (top + 4) + a + 1, minlength=20 * (top + 4)).reshape(20, -1)
+            n = sum(x * n[:, e : e + top] for e, x in enumerate(kernel))
             own, whole = own + n, whole + n.sum(0)
             if own.sum(1).max() > 1 << 22:
                 own, whole = own >> 1, (whole >> 1) + 1
-        for places in u:
-            add(signs, places, s << 16, 1 - s << 16)
-            add(sizes, places, a << 16 if top > 1 else 0, 1 << 16 if top > 1 else 0)
-        new[k] += (a << 8) + np.where(s > 0, 1, 16)
-        q[i[k], j[k]] = np.where(s > 0, a, -a)
-        cells[i, at[j]] = new
+            add(sizes, u, a << 16, 1 << 16)
+        add(signs, u, s << 16, 1 - s << 16)
+        new[k] += (a << 8) + 16 - 15 * s
+        q[i[k], j[k]], cells[i, at[j]] = (2 * s - 1) * a, new
     return q
 
 
@@ -133,7 +123,7 @@ class Network:
         if data[:4] != b"NNZ\x03" or zlib.crc32(data[8:]) != int.from_bytes(data[4:8], "little"):
             raise ValueError("not a .nnz file of version 3, or a damaged one")
         self.rest, self.arrays, self.integers = io.BytesIO(data[10:]), {}, {}
-        self.split, self.pictures, self.picture = {}, {}, ()
+        self.split, self.pictures = {}, {}
         self.id, (self.shape, mean, std, peak) = data[8] & 127, INPUTS[data[9] - 1]
         self.scale, self.shift = np.float32(1 / (peak * std)), np.float32(mean / std)
         self.units, more = [self.varint() for _ in range(self.varint())], data[8] > 127
@@ -152,25 +142,20 @@ class Network:
         x = images.transpose(0, 2, 3, 1).astype(np.float32) * self.scale - self.shift
         n, u = len(x), self.units
         if self.id == 1:  # lenet_300_100
-            x = self.layer(self.flat(x), "fc1", u[0], relu=True)
+            x = self.layer(x, "fc1", u[0], relu=True)
             return self.layer(self.layer(x, "fc2", u[1], relu=True), "fc3", 10)
         if self.id < 4:  # lenet5, net
             for name, units in (("conv1", u[0]), ("conv2", u[1])):
                 how = {2: (5, 1, 0, "", False), 3: (3, 1, 1, "", True)}[self.id]
                 x = self.layer(x, name, units, *how)
                 x = x.reshape(n, x.shape[1] // 2, 2, x.shape[2] // 2, 2, units).max((2, 4))
-            x = self.layer(self.flat(x), "fc1", u[2], relu=True)
-            return self.layer(x, "fc2", 10)
+            return self.layer(self.layer(x, "fc1", u[2], relu=True), "fc2", 10)
         if self.id == 6:
             return self.layer(self.attentive(x, *u), "fc", 10)
         x = self.layer(x, "conv1", u[0], 3, 1, 1, "bn1", True)
         for i, units in enumerate(u[3:] if self.id == 4 else u[1:]):
             x = self.residual(x, i, units) if self.id == 4 else self.separable(x, i + 1, units)
         return self.layer(x.mean((1, 2)), "fc", 10)
-
-    def flat(self, x):
-        self.picture = x.shape[3], *x.shape[1:3]  # what the next layer's columns are
-        return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
 
     def residual(self, x, i, middle):  # block of resnet20
         stage, block = divmod(i, len(self.units) // 3 - 1)
@@ -223,11 +208,12 @@ class Network:
         return np.maximum(x, 0) if relu else x
 
     def single(self, x, name, outputs, side, stride, pad, each, bias):
-        inputs = 1 if each else x.shape[-1]
-        W = self.tensor(name + ".weight", outputs, inputs, *[side, side][: 2 * side])
-        found = (inputs, side, side) if side else self.picture or (inputs, 1, 1)
-        self.pictures.setdefault(name + ".weight", found)
-        self.picture = ()
+        picture = () if side or x.ndim < 4 else (x.shape[3], *x.shape[1:3])
+        if picture:  # its numbers are the columns
+            x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+        inputs, kernel = 1 if each else x.shape[-1], (side, side) if side else ()
+        W = self.tensor(name + ".weight", outputs, inputs, *kernel)
+        self.pictures.setdefault(name + ".weight", picture or (inputs, *(kernel or (1, 1))))
         scale, shift = 1, self.tensor(name + ".bias", outputs) if bias else 0
         if self.bits:  # whole numbers times whole numbers, then a step for each output
             step, zero = (self.tensor(name + part, 1) for part in (".input.step", ".input.zero"))
@@ -237,7 +223,7 @@ class Network:
         if not side:
             return x @ W.T * scale + shift
         x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        x = np.lib.stride_tricks.sliding_window_view(x, (side, side), (1, 2))[:, ::stride, ::stride]
+        x = np.lib.stride_tricks.sliding_window_view(x, kernel, (1, 2))[:, ::stride, ::stride]
         if each:
             return np.einsum("nhwcij,cij->nhwc", x, W[:, 0]) * scale + shift
         return np.tensordot(x, W, ([3, 4, 5], [1, 2, 3])) * scale + shift
@@ -246,67 +232,65 @@ class Network:
         return self.arrays.setdefault(name, np.zeros(shape, np.float32))
 
     def read(self):
-        big = {name: a for name, a in self.arrays.items() if a.ndim > 1}
-        small = {name: a for name, a in self.arrays.items() if a.ndim == 1}
+        big = [name for name, a in self.arrays.items() if a.ndim > 1]
+        small = [a for a in self.arrays.values() if a.ndim == 1]
         flags = np.unpackbits(self.take("u1", -(-len(small) // 8)), bitorder="little")
-        heads, on_grid = [self.head(len(a)) for a in big.values()], []
-        if flags.any():
-            half, density, top = self.take("u1", 3).tolist()
-            on_grid = [a for a, flag in zip(small.values(), flags, strict=False) if flag]
-            steps = self.take("<f2" if half else "<f4", len(on_grid)).astype(np.float32)
-        for a, flag in zip(small.values(), flags, strict=False):
-            a[:] = 0 if flag else self.take("<f4", len(a))
-        lows = [self.low(*head[3:5]) for head in heads]
-        stream = coded.queue.RangeDecoder(np.frombuffer(self.rest.read(), "<u4").astype("u4"))
-        for (name, a), head, low in zip(big.items(), heads, lows, strict=True):
-            q = levels(stream, len(a), self.pictures[name], *head[1:3])
-            a[:] = self.values(name, q.ravel(), head, low, a.shape).reshape(a.shape)
+        heads = [self.head(len(self.arrays[name])) for name in big]
+        on_grid = [a for a, flag in zip(small, flags, strict=False) if flag]
         if on_grid:
-            n = sum(map(len, on_grid))
-            row = levels(stream, 1, (n, 1, 1), (density + 128) % 256 - 128, top + 1)[0]
+            half, *side = self.rest.read(3)
+            steps = self.take("<f2" if half else "<f4", len(on_grid))
+        for a, flag in zip(small, flags, strict=False):
+            a[:] = 0 if flag else self.take("<f4", len(a))
+        lows = [self.low(n, shift) for _, _, _, shift, n, _ in heads]
+        stream = coded.queue.RangeDecoder(np.frombuffer(self.rest.read(), "<u4").astype("u4"))
+        for name, head, low in zip(big, heads, lows, strict=True):
+            q = levels(stream, len(self.arrays[name]), self.pictures[name], *head[1])
+            self.values(name, q, head, low)
+        if on_grid:
+            row = levels(stream, 1, (sum(map(len, on_grid)), 1, 1), *side)[0]
             for a, step in zip(on_grid, steps, strict=True):
-                a[:], row = row[: len(a)].astype(np.float32) * step, row[len(a) :]
+                a[:], row = row[: len(a)] * step, row[len(a) :]
 
-    def head(self, rows):
-        kind, density, top = self.take("u1", 3).tolist()
-        first, shift, table = 0, 23, None
-        if kind & 7 == 1 or kind & 16:
-            first = self.take("u1", 1).item()
-        n = self.varint() if kind & 7 == 1 or kind & 16 else 0
-        if kind & 7 > 1:
-            shift, m = first, self.varint() if kind & 7 == 2 else rows if kind & 128 else 1
-            above = m // 2 if kind & 64 else m
-            table = self.take("<f2" if kind & 8 else "<f4", above).astype(np.float32)
-            if kind & 64:
-                table = np.concatenate([-table[::-1], np.zeros(m % 2, np.float32), table])
-        return kind, (density + 128) % 256 - 128, top + 1, n, shift, first, table
+    def head(self, rows):  # kind, what the coder is told, first exponent, low bits of n, table
+        kind, *side = self.rest.read(3)
+        more = kind & 7 == 1 or kind & 16
+        first, n = (self.rest.read(1)[0], self.varint()) if more else (0, 0)
+        if kind & 7 == 1:
+            return kind, side, first, 23, n, None
+        m = self.varint() if kind & 7 == 2 else rows if kind & 128 else 1
+        table = self.take("<f2" if kind & 8 else "<f4", m // 2 if kind & 64 else m)
+        table = table.astype(np.float32)
+        if kind & 64:
+            table = np.concatenate([-table[::-1], np.zeros(m % 2, np.float32), table])
+        return kind, side, 0, first, n, table
 
     def low(self, n, shift):
         planes = self.take("u1", shift * -(-n // 8)).reshape(shift, -(-n // 8))
-        planes = np.unpackbits(planes, axis=1, count=n, bitorder="little")
-        return 2 ** np.arange(shift) @ planes.astype("i8")
+        return 2 ** np.arange(shift) @ np.unpackbits(planes, 1, n, "little").astype("i8")
 
-    def values(self, name, q, head, low, shape):
-        kind, _, _, _, shift, first, table = head
-        size, some = np.abs(q), q != 0
-        size[some] = ((size[some] - 1) << shift) + low + 1 if shift else size[some]
+    def values(self, name, q, head, low):
+        (kind, _, first, shift, _, table), a, size, some = head, self.arrays[name], abs(q), q != 0
+        if shift:
+            size[some] = ((size[some] - 1) << shift) + low + 1
         if kind & 7 == 1:
             raw = np.where(some, size - 1 + (first << 23), 0) + ((q < 0).astype("i8") << 31)
-            return raw.astype("<u4").view("<f4")
-        size = np.where(some & (kind & 32 > 0), 2 * size - 1, size)
-        whole = np.where(q < 0, -size, size)
+            W = raw.astype("<u4").view("<f4")
+        else:
+            whole = np.sign(q) * (2 * size - 1 if kind & 32 else size)
+            W = whole.astype(np.float32)
         if kind & 7 == 2:
-            return table[whole + (table < 0).sum() - ((whole > 0) & (table != 0).all())]
-        whole = whole.astype(np.float32).reshape(shape[0], -1)
+            W = table[whole + (table < 0).sum() - ((whole > 0) & (table != 0).all())]
         if kind & 7 == 3:
-            self.integers[name] = whole.reshape(shape), table
-        return whole / table[:, None] if kind & 7 == 4 else whole * table[:, None]
+            self.integers[name] = W.reshape(a.shape), table
+            W = W * table[:, None]
+        a[:] = (W / table[:, None] if kind & 7 == 4 else W).reshape(a.shape)
 
     def take(self, dtype, n):
         return np.frombuffer(self.rest.read(n * np.dtype(dtype).itemsize), dtype)
 
     def varint(self):
-        byte = self.take("u1", 1)[0].item()
+        byte = self.rest.read(1)[0]
         return byte if byte < 128 else byte - 128 + 128 * self.varint()
 
 

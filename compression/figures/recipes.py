@@ -84,11 +84,11 @@ def step_bars(
     return bars
 
 
-def bytes_words(before: int, after: int) -> str:
-    """`saves 150 kB`."""
+def bytes_words(before: int, after: int, about: bool = False) -> str:
+    """`saves 150 kB`; about: ≈ before what follows from an estimate."""
     if before == after:
-        return "same size"
-    return f"{'saves' if after < before else 'adds'} {units.size(abs(before - after))}"
+        return f"{'≈ ' * about}same size"
+    return f"{'saves' if after < before else 'adds'} {units.size(abs(before - after), about)}"
 
 
 def points_words(e: Effect) -> str:
@@ -224,7 +224,7 @@ def _words(figure: Drawing, p: Palette, i: int, b: StepBar, accuracy: float | No
     label = b.label if len(b.label) <= LONGEST else f"{b.label[: LONGEST - 1].rstrip(' ,')}…"
     rest = b.note
     if b.before and b.after:
-        rest = f"{bytes_words(b.before, b.after)} → {units.size(b.after, b.about)}"
+        rest = f"{bytes_words(b.before, b.after, b.about)} → {units.size(b.after, b.about)}"
     ground = dict(bgcolor=rgba(p.ground, 0.82), borderpad=1)
     line = dict(xref="paper", y=i - 0.18, showarrow=False, yanchor="middle") | ground
     soft = f"<span style='color:{p.soft}'>{rest}</span>"

@@ -44,7 +44,8 @@ def waterfall(result: Result | Preview) -> list[Bar]:
         if size == at:
             continue
         sign = units.MINUS if size < at else "+"
-        bars.append(Bar(label, family, at, size, f"{sign}{units.size(abs(size - at))}"))
+        text = f"{'≈ ' * (not result.weighed)}{sign}{units.size(abs(size - at))}"
+        bars.append(Bar(label, family, at, size, text))
         at = size
     last = f"<b>{units.size(result.cost.bytes, not result.weighed)}</b>"
     return [*bars, Bar("file", "combined", 0, result.cost.bytes, last)]
@@ -52,7 +53,7 @@ def waterfall(result: Result | Preview) -> list[Bar]:
 
 def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
     """Where the bytes went."""
-    figure = blank(p, height, "Where the bytes went", l=62, r=76, b=4)
+    figure = blank(p, height, "Where the bytes went", l=62, r=84, b=4)
     labels = [
         b.label + i * "\u200b" for i, b in enumerate(bars)
     ]  # equal labels would share one row
