@@ -36,10 +36,10 @@ def dumps(checkpoint: Checkpoint) -> bytes:
     meta = {
         "recipe": checkpoint.recipe.to_dict(),
         "architecture": asdict(model.architecture),
-        "attachments": {
-            f"{name}.{part}": [a.kind for a in found]
+        "attachments": [  # in their order, which keys of an object would lose
+            (f"{name}.{part}", [a.kind for a in found])
             for name, _, part, found in attached_parts(model)
-        },
+        ],
         "history": [asdict(e) for e in checkpoint.history],
         "stages": [asdict(s) for s in checkpoint.stages],
     }
@@ -79,7 +79,7 @@ def _rebuild(meta: dict[str, Any], state: dict[str, Any]) -> Chain:
     values = meta["architecture"]
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     model = build(Architecture(**known))
-    for tensor, kinds in meta["attachments"].items():
+    for tensor, kinds in dict(meta["attachments"]).items():
         name, _, part = tensor.rpartition(".")
         for i, kind in enumerate(kinds):
             start = f"{name}.parametrizations.{part}.{i}."

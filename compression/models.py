@@ -168,11 +168,12 @@ def attachments(layer: nn.Module, part: str = "weight") -> list[Attachment]:
 
 
 def attached_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, list[Attachment]]]:
-    """(name of the layer, the layer, part, its attachments) of all tensors that have some."""
+    """(name of the layer, the layer, part, its attachments) of all tensors that have some; of a
+    layer in the order in which its parts got them.
+    """
     for name, layer in list(model.named_modules()):
-        for part in ("weight", "bias"):
-            if attachments(layer, part):
-                yield name, layer, part, attachments(layer, part)
+        for part in list(layer.parametrizations) if parametrize.is_parametrized(layer) else ():
+            yield name, layer, part, attachments(layer, part)
 
 
 def small_tensors(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
