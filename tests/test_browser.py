@@ -199,6 +199,17 @@ def wait_for_curve(page: Page, name: str) -> None:
     wait_for_points(page, "curve", name, 21)
 
 
+def wait_until_stored(page: Page, server: Server, runs: int) -> None:
+    """Until so many runs are stored: points of a curve are, once all of them are scored."""
+    for _ in range(120):
+        with sqlite3.connect(server.home / "store.sqlite") as c:
+            (count,) = c.execute("select count(*) from runs").fetchone()
+        if count >= runs:
+            return
+        page.wait_for_timeout(1_000)
+    pytest.fail(f"{count} of {runs} runs are stored")
+
+
 def test_the_curve_and_its_reference_fill_in_while_one_looks(page, server):
     goto(page, f"{server.url}/?levels=12")
     wait_for_curve(page, "this method")
@@ -343,7 +354,7 @@ def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     measured(page)
     wait_for_curve(page, "this method")
     expect(page.get_by_role("button", name="Export")).to_be_enabled(timeout=30_000)
-    page.wait_for_timeout(5_000)  # the curve is being stored
+    wait_until_stored(page, server, 8)
     page.get_by_role("link", name="Trade-off").click()
     opened = page.get_by_test_id("stPageLink").get_by_role("link", name="Compress")
     expect(opened).to_be_visible(timeout=20_000)
