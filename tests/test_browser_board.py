@@ -14,6 +14,7 @@ from .test_browser import (  # noqa: F401
     goto,
     measured,
     start_server,
+    stop_server,
     wait_idle,
 )
 from .test_browser_access import grave
@@ -31,9 +32,7 @@ def class_server(tmp_path_factory) -> Iterator[Server]:
         patch.setenv("COMPRESSION_BOARD", "1")
         made = start_server(tmp_path_factory.mktemp("class"))
     yield made
-    made.process.terminate()
-    made.process.wait(20)
-    assert not re.findall(r"(?im)^.*(?:traceback|error|deprecat).*$", made.log)
+    stop_server(made)
 
 
 def student(browser: Browser, size: str = "laptop", scheme: str = "light") -> Page:  # noqa: F811
