@@ -51,8 +51,8 @@ class _Fast(NamedTuple):
 
 # what `python -m benchmarks.speed` found, within 0.2 points. ONNX Runtime computes convolutions
 # eight channels at a time: shares that leave whole eights are fast, one more channel can double the
-# time. int8 pays where all is matrix products; convolutions of whole numbers are no faster on a
-# processor without instructions for them (VNNI)
+# time. int8 pays where all is matrix products; convolutions of whole numbers were no faster, on
+# processors with instructions for them (VNNI) and without
 _FAST = {
     "lenet_300_100": _Fast(0.68, 8, 0.001, int8=True),
     "lenet5": _Fast(0.6, 6, 0.002),

@@ -143,7 +143,8 @@ def test_people_take_turns(engine):
     engine.want("greedy", greedy)
     engine.want("modest", [modest])
     assert stored(engine, modest) is not None
-    assert sum(engine.result(a) is not None for a in greedy) <= 4
+    done = sum(engine.result(a) is not None for a in greedy)
+    assert done <= 6, "a turn each: to look, to code the file, to score, to store"
 
 
 def test_who_waits_for_a_figure_comes_before_who_waits_for_curves(engine):
@@ -155,20 +156,20 @@ def test_who_waits_for_a_figure_comes_before_who_waits_for_curves(engine):
 
 
 def test_thirty_people_with_one_link_cause_one_computation(engine, monkeypatch):
-    calls: list[tuple[str, str]] = []
-    submit = engine._client.submit
+    answered: list[str] = []
+    remember = engine._remember
 
-    def counted(function, tasks, *more, **options):
-        calls.extend((ask.key, goal) for ask, goal in tasks)
-        return submit(function, tasks, *more, **options)
+    def counted(key, found):
+        answered.append(key)
+        return remember(key, found)
 
-    monkeypatch.setattr(engine._client, "submit", counted)
+    monkeypatch.setattr(engine, "_remember", counted)
     ask = Ask(pruned(0.77, "codebook_quantization:levels=11"))
     for i in range(30):
         engine.want(f"student {i}", [ask])
     stored(engine, ask)
     engine.want("student 31", [ask])
-    assert len([key for key, _ in calls if key == ask.key]) <= 5, "three goals, two asked for again"
+    assert answered.count(ask.key) <= 5, "three goals, two asked for again"
 
 
 def test_fifty_clicks_start_one_job_and_all_see_it_end(engine):
