@@ -12,9 +12,24 @@ reason
 └── Cancelled          a job that was stopped on request; nothing of it is kept
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from .language import tr
+
 
 class CompressionError(Exception):
-    """Base of all errors of this library."""
+    """Base of all errors of this library. text: what went wrong; values: of the names in its
+    braces. It is said in the language of whoever reads it, wherever it was raised.
+    """
+
+    def __init__(self, text: str = "", **values: Any) -> None:
+        super().__init__(text)
+        self.values = values
+
+    def __str__(self) -> str:
+        return tr(self.args[0], **self.values)
 
 
 class InvalidInput(CompressionError):

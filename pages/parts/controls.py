@@ -51,14 +51,15 @@ OWN_KEYS = {"sparsity": "prune_layers", "levels": "levels_layers"}
 AIMS = {"bytes": "File size", "macs": "Multiply-adds", "points": "Points lost"}
 MINUTES = {"1": "1 min", "3": "3 min", "10": "10 min", "30": "30 min", "120": "2 h"}
 EPOCHS = {"0": "Never", "1": "1 epoch", "2": "2 epochs", "3": "3 epochs"}
-CHOICES = {
-    "prune_by": [*PRUNINGS],
-    "levels_by": [*QUANTIZERS],
-    "initial": [*INITIALS],
-    "aim": [*AIMS],
-    "minutes": [*MINUTES],
-    "goal_epochs": [*EPOCHS],
+CHOICES: dict[str, dict[str, str]] = {  # code and label of every option, by the control's key
+    "prune_by": {code: label for code, (label, _) in PRUNINGS.items()},
+    "levels_by": {code: label for code, (label, _) in QUANTIZERS.items()},
+    "initial": INITIALS,
+    "aim": AIMS,
+    "minutes": MINUTES,
+    "goal_epochs": EPOCHS,
 }
+MANY: tuple[str, ...] = ()  # keys of controls of which several options may be chosen
 OFF = "off"
 LEVELS = [*range(2, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, 257, 8)]
 TUNINGS = {"0": "No fine-tuning", "1": "Tune 1 epoch", "3": "Tune 3 epochs", "10": "Tune 10 epochs"}

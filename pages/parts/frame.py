@@ -20,13 +20,21 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures import Palette, palette
 from compression.jobs import Ask, Engine, Job
+from compression.language import LANGUAGES, marked, original, tr
 from compression.networks import NETWORKS, why_not
 
-from . import cached, fetching, people
-from .controls import BOUND, CHOICES
+from . import cached, fetching, languages, people
+from .controls import BOUND, CHOICES, MANY
 
 ASSETS = "assets/look"
-SPLITS = {"validation": "Validation", "test": "Test"}
+SPLITS = {"validation": marked("Validation"), "test": marked("Test")}
+LABELS: dict[str, dict[str, str]] = {  # options that have codes, by the key of their control
+    "network": {name: n.title for name, n in NETWORKS.items()},
+    "data": {name: d.title for name, d in DATASETS.items()},
+    "split": SPLITS,
+    languages.KEY: LANGUAGES,
+    **CHOICES,
+}
 SOURCES = {
     "digits": "1,797 handwritten digits of the UCI repository, shipped in scikit-learn",
     "mnist": "70,000 handwritten digits; LeCun, Cortes, Burges; CC BY-SA 3.0",
@@ -51,13 +59,14 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
     Returns the chosen network and data set; stops the page where they do not go together, or where
     the data set has to be fetched first.
     """
+    languages.listen()
     people.admit()
     accept_names()
     st.logo(f"{ASSETS}/logo-{theme()}.svg", size="large")
     with st.sidebar:
         dataset = st.session_state.get("data", "mnist")
         network = st.radio(
-            "Network",
+            tr("Network"),
             list(NETWORKS),
             list(NETWORKS).index(first),
             format_func=lambda n: NETWORKS[n].title,
@@ -69,7 +78,7 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
             + " · ".join(f"{n.title}: {n.about}" for n in NETWORKS.values()),
         )
         dataset = st.selectbox(
-            "Data set",
+            tr("Data set"),
             list(DATASETS),
             1,
             format_func=lambda d: DATASETS[d].title,
@@ -79,6 +88,7 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
             help=" · ".join(f"**{DATASETS[d].title}**: {text}" for d, text in SOURCES.items()),
         )
         _running(live=bool(cached.engine().jobs_of(cached.owner())))
+        languages.switch()
         people.leave()
     reason = why_not(network, dataset)
     if reason:
@@ -94,15 +104,40 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
 
 def accept_names() -> None:
     """Links may also say `network=lenet5`, as the command line does, where Streamlit writes
-    `network=LeNet-5`.
+    `network=LeNet-5`; and they may be written by somebody who reads another language.
     """
-    if "names_read" in st.session_state:
+    if "names_read" not in st.session_state:
+        meant = {key: _meant(key) for key in st.query_params}
+        st.session_state["names_read"] = [key for key, value in meant.items() if value]
+        for key, value in meant.items():
+            if value:
+                st.session_state[key] = value
         return
-    st.session_state["names_read"] = True
-    for key, known in {"network": [*NETWORKS], "data": [*DATASETS], **CHOICES}.items():
-        value = st.query_params.get(key)
-        if value in known:
-            st.session_state[key] = value
+    for key in st.session_state["names_read"]:  # known to Streamlit by now: it goes to the address
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
+    st.session_state["names_read"] = []
+
+
+def _meant(key: str) -> str | list[str] | None:
+    """The options that an address names by code, or by their labels in another language; None
+    where it says what Streamlit understands, or no option at all.
+    """
+    said = st.query_params.get_all(key)
+    options = [_option(key, one) for one in said]
+    if all(option is None for option in options):
+        return None
+    found = [option or one for option, one in zip(options, said, strict=True)]
+    return found if key in MANY else found[0]
+
+
+def _option(key: str, said: str) -> str | None:
+    english = original(said) or said
+    known = LABELS.get(key)
+    if known is None:  # options that are their own labels
+        return english if tr(english) != said else None
+    code = next((code for code, label in known.items() if said == code or english == label), None)
+    return code if code is not None and tr(known[code]) != said else None
 
 
 def _caption(network: str, dataset: str) -> str:
@@ -269,8 +304,8 @@ def choice(
 def split_choice(collapsed: bool = False) -> str:
     """`validation` or `test`, one choice for all pages."""
     label = "Score on"
-    more: dict[str, Any] = dict(format_func=lambda s: SPLITS[s], help=glossary.about(label))
-    return choice(label, list(SPLITS), "split", collapsed, **more)
+    more: dict[str, Any] = dict(format_func=lambda s: tr(SPLITS[s]), help=glossary.about(label))
+    return choice(tr(label), list(SPLITS), "split", collapsed, **more)
 
 
 def view() -> tuple[str, str, bool]:
@@ -280,7 +315,7 @@ def view() -> tuple[str, str, bool]:
     """
     with st.popover("View", icon=":material/visibility:", type="tertiary"):
         split = split_choice()
-        by = choice("Show bytes by", ["step", "layer"], "bytes_by")
+        by = choice(tr("Show bytes by"), ["step", "layer"], "bytes_by", format_func=tr)
         tall = st.toggle(
             "Tall charts", key="tall", help="For screens of 1,000 pixels height and more.", **BOUND
         )
