@@ -355,6 +355,28 @@ def test_a_recipe_is_put_together_swapped_trained_and_shared(page, browser: Brow
     other.context.close()
 
 
+def points_inside(chart: Locator) -> list[tuple[float, float]]:
+    """Where the points of a plot are that lie within its axes, on the screen, in pixels."""
+    chart.scroll_into_view_if_needed()
+    frame = chart.locator(".nsewdrag").first.bounding_box()
+    boxes = [dot.bounding_box() for dot in chart.locator(".scatterlayer .point").all()]
+    centres = [(b["x"] + b["width"] / 2, b["y"] + b["height"] / 2) for b in boxes if b]
+    return [
+        (x, y)
+        for x, y in centres
+        if frame["x"] < x < frame["x"] + frame["width"]
+        and frame["y"] < y < frame["y"] + frame["height"]
+    ]
+
+
+def becomes_other(values: Locator, before: list[str], timeout: float = 8.0) -> list[str]:
+    """What the values say as soon as it is not what they said before, or when the time is over."""
+    until = time.monotonic() + timeout
+    while (now := values.all_inner_texts()) == before and time.monotonic() < until:
+        values.page.wait_for_timeout(100)
+    return now
+
+
 def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     goto(page, f"{server.url}/?data=Fashion-MNIST&prune=80&levels=16")
     measured(page)
@@ -369,18 +391,13 @@ def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
         page.locator(".st-key-runs .js-plotly-plot"),
         page.get_by_test_id("stMetricValue"),
     )
-    before, frame = values.all_inner_texts(), chart.bounding_box()
-    shown = chart.locator(".scatterlayer .point")
-    for i in range(shown.count()):  # some lie outside the window of the axes, one is chosen already
-        box = shown.nth(i).bounding_box()
-        if not frame["y"] + 40 < box["y"] < frame["y"] + frame["height"] - 50:
-            continue
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(1500)
-        if values.all_inner_texts() != before:
+    before = values.all_inner_texts()
+    for x, y in points_inside(chart):  # one of them is chosen already
+        page.mouse.move(x, y)
+        page.mouse.click(x, y)
+        chosen = becomes_other(values, before)
+        if chosen != before:
             break
-    chosen = values.all_inner_texts()
     assert chosen != before
     opened.click()
     expect(page.get_by_role("slider", name="Prune ratio")).to_be_visible(timeout=20_000)

@@ -1,0 +1,169 @@
+"""What is said, in every language: the catalogs know each text of the code and no other, and no
+English is left on a page that speaks Chinese.
+"""
+
+import json
+import re
+import string
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from streamlit.testing.v1 import AppTest
+
+from compression import pipeline
+from compression.baselines import baseline
+from compression.language import FIRST, LANGUAGES
+from compression.pruning import MagnitudePruning, RandomPruning
+from compression.quantization import CodebookQuantization
+from docs import texts
+from pages.parts import cached
+from pages.parts.lessons import BY_WORD
+from pages.parts.lessons.kit import PARTS
+
+OTHERS = [language for language in LANGUAGES if language != FIRST]
+DENSE = baseline("lenet_300_100", "digits")
+RUNS = [
+    DENSE.then(MagnitudePruning(sparsity=0.8), CodebookQuantization(levels=8)),
+    DENSE.then(RandomPruning(sparsity=0.8)),
+]
+# names, in every language the same
+NAMES = {
+    *"Compression Lab LeNet Net ResNet MobileNet mini ViT MNIST Fashion Digits CIFAR".split(),
+    *"ONNX Runtime numpy constriction safetensors Python PyTorch Docker zip nnz csv json html".split(),
+    *"English Taylor Huffman McNemar Wilson LeCun Cortes Burges Zalando Krizhevsky Nair Hinton".split(),
+    *"MACs SQNR ECE KL QDQ MIT SA UCI scikit-learn Han ADAM Lloyd Hamming Wanda kB MB GB pt".split(),
+}
+QUIET = {"id", "key", "url", "data", "href", "src", "anchor", "type", "icon", "formId", "width"}
+CODE = re.compile(
+    r":[a-z]+/\w+:|:[a-z-]+(?=\[)|\$[^$]*\$|`[^`]*`|https?://\S+|<[^>]*>|!?\[[^\]]*\]\(data:[^)]*\)"
+    r"|\]\([^)]*\)|%\{[^}]*\}|&\w+;|\.\w+"
+)
+WORD = re.compile(r"(?<![\w.~/-])[A-Za-z]{3,}(?![\w~/(=-])")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_catalog_knows_each_text_of_the_code_and_no_other(language):
+    """After `python docs/texts.py` and the translations of what that found new."""
+    own = {message.id for message in texts.read(language) if message.id}
+    code = {message.id for message in texts.found() if message.id}
+    assert not code - own, "not in the catalog"
+    assert not own - code, "no longer said"
+    assert not texts.missing(texts.read(language))
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_is_read_at_run_time_is_the_catalog(language):
+    path = texts.path_of(language)
+    assert path.with_suffix(".mo").read_bytes() == texts.compiled(texts.read(language))
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_translations_have_the_same_values_and_signs(language):
+    def values(text: str) -> set[str]:
+        try:
+            return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        except ValueError:  # braces that are none of values
+            return set()
+
+    def signs(text: str) -> list[str]:
+        return sorted(re.findall(r":material/\w+:|\$[^$]+\$|<[^>]+>", text))
+
+    for message in texts.read(language):
+        if not message.id:
+            continue
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        said = message.string if isinstance(message.string, tuple) else (message.string,)
+        for one in said:
+            assert values(one) == set.union(*map(values, ids)) or values(one) == values(ids[0]), one
+            assert signs(one) == signs(ids[-1]), one
+
+
+def test_no_text_is_put_together_before_it_is_translated(capfd):
+    """Babel complains of an f-string in the place of a text."""
+    texts.found()
+    assert "f-string" not in capfd.readouterr().err
+
+
+def strings(found: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every text within the description of an element."""
+    if isinstance(found, dict):
+        for key, value in found.items():
+            if key == "spec" and isinstance(value, str):
+                yield from of_plot(json.loads(value))
+            elif key not in QUIET:
+                yield from strings(value, (*path, key))
+    elif isinstance(found, list):
+        for value in found:
+            yield from strings(value, path)
+    elif isinstance(found, str):
+        yield found
+
+
+SAID = {"text", "title", "name", "hovertemplate", "hovertext", "ticktext", "label", "labels"}
+
+
+def of_plot(found: Any, key: str = "", shown: bool = True) -> Iterator[str]:
+    """What people read of a plot."""
+    if isinstance(found, dict):
+        legend = found.get("showlegend", True)
+        for name, value in found.items():
+            if name != "template" and (name != "name" or legend):
+                yield from of_plot(value, name)
+    elif isinstance(found, list):
+        for value in found:
+            yield from of_plot(value, key)
+    elif isinstance(found, str) and key in SAID:
+        yield found
+
+
+def english(text: str) -> list[str]:
+    """Words of a text that are neither names nor code."""
+    return [word for word in WORD.findall(CODE.sub(" ", text)) if word not in NAMES]
+
+
+def left(at: AppTest) -> set[str]:
+    """Texts of a page with English in them."""
+    found = set()
+    for block in at._tree.children.values():
+        for element in block:
+            proto = getattr(element, "proto", None)
+            if proto is not None:
+                for text in strings(MessageToDict(proto)):
+                    words = english(text)
+                    if words:
+                        found.add(f"{type(element).__name__}: {' '.join(words)} | {text[:160]}")
+    return found
+
+
+CASES = {
+    "compress": {"prune": "80", "levels": "8", "why": "true"},
+    "layers": {},
+    "distill": {},
+    "recipes": {"recipe": "magnitude_pruning~codebook_quantization"},
+    "search": {},
+    "sweep": {"page": "search", "view": "Sweep"},
+    "tradeoff": {},
+    "compare": {"runs": "lenet_300_100~magnitude_pruning~~lenet_300_100~random_pruning"},
+    "tryit": {},
+    "export": {},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_english_is_left_on_a_page(open_page, name, language):
+    for recipe in RUNS:
+        pipeline.run(recipe, cached.engine().store)
+    query = dict(CASES[name])
+    page = query.pop("page", name)
+    assert not left(open_page(page, lang=language, **query))
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("lesson", BY_WORD)
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_english_is_left_in_a_lesson(open_page, lesson, part, language):
+    assert not left(open_page("learn", lang=language, lesson=lesson, part=part))
