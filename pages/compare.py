@@ -117,7 +117,7 @@ with table_place:
         if untrained and (tag.letter or base not in made.recipes):
             with st.container(horizontal=True, vertical_alignment="center"):
                 words = plain(comparing.name(recipe, network))
-                run = tr(", ").join([tag.letter or tr("base"), words])
+                run = tr("{letter}, {recipe}", letter=tag.letter or tr("base"), recipe=words)
                 st.markdown(f":small[{run}]")
                 training.button(
                     recipe,
