@@ -328,6 +328,7 @@ with below:
             tr("Own levels for {layer}", layer=view.name),
             possible,
             text if text in possible else "16",
+            format_func=tr,
             key=f"own-levels-{view.name}",
             help=glossary.about("Levels"),
         )
