@@ -233,8 +233,7 @@ def progress_text(job: Job) -> str:
             return tr("**{job}**: waiting, {n} before it", job=job.label, n=before)
         return tr("**{job}**: starting", job=job.label)
     p, last = job.progress, job.history[-1:]
-    step = job.recipe.steps[p.step].label() if p.step < len(job.recipe.steps) else tr(p.label)
-    said = f"**{step}**"
+    said = f"**{p.label}**"
     words = [units.percent(last[0].accuracy), units.size(last[0].bytes)] if last else []
     words += [] if math.isnan(p.loss) else [tr("loss {loss:.3f}", loss=p.loss)]
     for more in (*words, tr("{time} left", time=units.duration(p.seconds_left))):
