@@ -24,7 +24,7 @@ from . import cached, frame, panels, steps
 
 SLOW = ("onnx", "onnx-int8", "loader")  # compared on many images: made when asked for
 FILE_BYTES = 4_000_000  # of a .nnz file; the largest dense network has 1.7 MB
-LIMIT = marked("A .nnz file of at most 4 MB, or a recipe of at most 64 kB.")
+LIMIT = marked("A .nnz file of at most {size} MB, or a recipe of at most 64 kB.")
 
 
 STORED = {  # kinds of tensors in a file
@@ -215,10 +215,14 @@ def importer() -> None:
         key="given",
         max_upload_size=4,
         on_change=_take,
-        help=tr("{limit} It is read and scored here; nothing of it is kept.", limit=tr(LIMIT)),
+        help=tr("{limit} It is read and scored here; nothing of it is kept.", limit=_limit()),
     )
     if trouble := st.session_state.get("given_trouble"):
         st.markdown(f":small[:red[{trouble}]]")
+
+
+def _limit() -> str:
+    return tr(LIMIT, size=FILE_BYTES // 10**6)
 
 
 def _take() -> None:
@@ -231,7 +235,7 @@ def _take() -> None:
     data = file.getvalue()
     if data[:3] == MAGIC or file.name.endswith(".nnz"):
         if len(data) > FILE_BYTES:
-            said = tr("That file is too large. {limit}", limit=tr(LIMIT))
+            said = tr("That file is too large. {limit}", limit=_limit())
             st.session_state["given_trouble"] = said
         else:
             st.session_state["given_file"] = file.name, data
