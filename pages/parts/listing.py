@@ -170,10 +170,10 @@ def reach(d: figures.Reach | None) -> None:
     frame.table(
         pd.DataFrame(
             {
-                marked("Of"): [name for name, *_ in d.rows],
+                marked("Of"): [tr(name) for name, *_ in d.rows],
                 marked("Hypervolume"): [area if n else None for *_, area, n in d.rows],
                 marked("Runs"): [n for *_, n in d.rows],
-                marked("The distance to it is"): [shows for _, shows, *_ in d.rows],
+                marked("The distance to it is"): [tr(shows) for _, shows, *_ in d.rows],
             }
         ),
         hide_index=True,
@@ -189,7 +189,7 @@ def reach(d: figures.Reach | None) -> None:
             )
         },
     )
-    none = [name for name, shows, _, n in d.rows if shows and not n]
+    none = [tr(name) for name, shows, _, n in d.rows if shows and not n]
     if none:
         st.markdown(tr(":small[No runs yet of: {methods}.]", methods=tr(", ").join(none)))
         st.page_link(
