@@ -280,7 +280,9 @@ def about(label: str, more: str = "") -> str:
     """
     terms = named_in(label)
     if len(terms) < 2:
-        return " ".join(filter(None, (*(t.text for t in terms), more)))
+        meaning = "".join(t.text for t in terms)
+        both = meaning and more
+        return tr("{meaning} {more}", meaning=meaning, more=more) if both else meaning or more
     said = (tr("**{word}**: {meaning}", word=t.title, meaning=t.text) for t in terms)
     return "  \n".join(filter(None, (*said, more)))
 
@@ -289,10 +291,11 @@ def search(words: str) -> list[Term]:
     """The terms in whose name or sentence all these words occur, by name; all for none."""
     wanted = words.lower().split()
 
-    def said(t: Term) -> str:
-        return " ".join((*t.names, *map(tr, t.names), t.text)).lower()
+    def fits(t: Term) -> bool:
+        said = " ".join((*t.names, t.title, *t.others, t.text)).lower()
+        return all(word in said for word in wanted)
 
     def place(t: Term) -> bytes:
         return t.title.lstrip(".").lower().encode("gb18030")  # where Chinese goes by its sound
 
-    return sorted((t for t in TERMS if all(w in said(t) for w in wanted)), key=place)
+    return sorted(filter(fits, TERMS), key=place)
