@@ -67,7 +67,7 @@ def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
         x=[abs(b.end - b.start) for b in bars],
         base=[min(b.start, b.end) for b in bars],
         marker=dict(color=[p.marks[b.family] for b in bars]),
-        hovertext=[f"{tr(b.label)}: {b.text}" for b in bars],
+        hovertext=[tr("{step}: {size}", step=tr(b.label), size=b.text) for b in bars],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     for label, b in zip(labels, bars, strict=True):
