@@ -185,13 +185,13 @@ def _download(
         raise DataError(f"{source.archive}: what came is not the archive: wrong checksum")
 
 
-def _reason(e: Exception) -> str:
+def _reason(e: Exception) -> DataError | str:
     """What went wrong, without the words of Python around it."""
     if isinstance(e, urllib.error.HTTPError):
         e.close()
-        return f"the server answers {e.code} {e.reason}"
+        return DataError("the server answers {code} {reason}", code=e.code, reason=e.reason)
     if isinstance(e, http.client.HTTPException):
-        return f"the answer is not proper HTTP ({type(e).__name__})"
+        return DataError("the answer is not proper HTTP ({kind})", kind=type(e).__name__)
     if isinstance(e, urllib.error.URLError) and isinstance(e.reason, Exception):
         e = e.reason
     if isinstance(e, OSError) and e.strerror:
@@ -203,13 +203,18 @@ def _reason(e: Exception) -> str:
 class Fetching:
     """How a download stands.
 
-    share: 0..1 of the archive; seconds: since it began; error: why it failed, or an empty string.
+    share: 0..1 of the archive; seconds: since it began; trouble: why it failed, None if it did not.
     """
 
     share: float = 0.0
     seconds: float = 0.0
     live: bool = True
-    error: str = ""
+    trouble: DataError | None = None
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or an empty string."""
+        return str(self.trouble or "")
 
 
 class Download:
@@ -253,12 +258,14 @@ class Download:
             self._thread.join(timeout=2)
 
     def _run(self, stop: threading.Event) -> None:
-        begun, share, error = time.monotonic(), 0.0, "it ended unexpectedly; the log says why"
+        begun, share = time.monotonic(), 0.0
+        trouble: DataError | None = DataError("it ended unexpectedly; the log says why")
 
         def put(live: bool = True) -> None:
             with self._lock:
                 if not stop.is_set():  # one that was stopped has no say any more
-                    self.state = Fetching(share, time.monotonic() - begun, live, error * (not live))
+                    seconds = time.monotonic() - begun
+                    self.state = Fetching(share, seconds, live, None if live else trouble)
 
         def progress(now: float) -> None:
             nonlocal share
@@ -267,8 +274,8 @@ class Download:
 
         try:
             fetch(progress, stop.is_set, self.source)
-            error = ""
+            trouble = None
         except DataError as e:
-            error = str(e)
+            trouble = e
         finally:
             put(live=False)

@@ -24,6 +24,7 @@ from .database import upsert, with_tables
 from .errors import Cancelled
 from .exports import int8_recipe, why_not
 from .inference import frozen_weights
+from .language import marked, tr_n
 from .machine import Machine, this_machine, versions
 from .models import Chain
 from .onnx_export import onnx_model, onnx_session
@@ -33,7 +34,7 @@ from .store import Store
 from .timing import Run, Turns, take_turns
 
 ENGINES = {"onnxruntime": "ONNX Runtime", "torch": "torch, eager"}
-KINDS = {"fp32": "floats", "int8": "int8"}
+KINDS = {"fp32": marked("floats"), "int8": "int8"}
 BATCHES = (1, 256)
 QUIET = 0.25  # cores that others may keep busy; above, it is measured again
 _tables = sa.MetaData()
@@ -152,7 +153,7 @@ def measure(
     for i, (batch, threads, engine) in enumerate(cells):
         spent = time.monotonic() - begun
         left = spent / i * (len(cells) - i) if i else 0.0
-        label = f"Speed of {batch} image{'s' if batch > 1 else ''}"
+        label = tr_n("Speed of {n} image", "Speed of {n} images", batch)
         listen(Progress(len(recipe.steps), label, i / len(cells), math.nan, left))
         found = _cell(models, recipe.dataset, batch, threads, engine, stopped, pace)
         dense.append(found.pop("dense"))
