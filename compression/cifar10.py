@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from .errors import DataError
+from .language import tr
 from .settings import settings
 
 NAME = "cifar10"
@@ -185,13 +186,13 @@ def _download(
         raise DataError(f"{source.archive}: what came is not the archive: wrong checksum")
 
 
-def _reason(e: Exception) -> DataError | str:
+def _reason(e: Exception) -> str:
     """What went wrong, without the words of Python around it."""
     if isinstance(e, urllib.error.HTTPError):
         e.close()
-        return DataError("the server answers {code} {reason}", code=e.code, reason=e.reason)
+        return tr("the server answers {code} {reason}", code=e.code, reason=e.reason)
     if isinstance(e, http.client.HTTPException):
-        return DataError("the answer is not proper HTTP ({kind})", kind=type(e).__name__)
+        return tr("the answer is not proper HTTP ({kind})", kind=type(e).__name__)
     if isinstance(e, urllib.error.URLError) and isinstance(e.reason, Exception):
         e = e.reason
     if isinstance(e, OSError) and e.strerror:
@@ -203,18 +204,13 @@ def _reason(e: Exception) -> DataError | str:
 class Fetching:
     """How a download stands.
 
-    share: 0..1 of the archive; seconds: since it began; trouble: why it failed, None if it did not.
+    share: 0..1 of the archive; seconds: since it began; error: why it failed, or an empty string.
     """
 
     share: float = 0.0
     seconds: float = 0.0
     live: bool = True
-    trouble: DataError | None = None
-
-    @property
-    def error(self) -> str:
-        """Why it failed, or an empty string."""
-        return str(self.trouble or "")
+    error: str = ""
 
 
 class Download:
@@ -258,14 +254,12 @@ class Download:
             self._thread.join(timeout=2)
 
     def _run(self, stop: threading.Event) -> None:
-        begun, share = time.monotonic(), 0.0
-        trouble: DataError | None = DataError("it ended unexpectedly; the log says why")
+        begun, share, error = time.monotonic(), 0.0, "it ended unexpectedly; the log says why"
 
         def put(live: bool = True) -> None:
             with self._lock:
                 if not stop.is_set():  # one that was stopped has no say any more
-                    seconds = time.monotonic() - begun
-                    self.state = Fetching(share, seconds, live, None if live else trouble)
+                    self.state = Fetching(share, time.monotonic() - begun, live, error * (not live))
 
         def progress(now: float) -> None:
             nonlocal share
@@ -274,8 +268,8 @@ class Download:
 
         try:
             fetch(progress, stop.is_set, self.source)
-            trouble = None
+            error = ""
         except DataError as e:
-            trouble = e
+            error = str(e)
         finally:
             put(live=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import InvalidInput
-from .language import tr
 
 NAME, NOTE = 60, 2_000  # characters, at most
 
@@ -19,10 +18,9 @@ class Label:
     starred: bool = False
 
     def __post_init__(self) -> None:
-        name = readable(tr("a run's name"), self.name, NAME)
-        object.__setattr__(self, "name", name)
-        note = readable(tr("a run's note"), self.note, NOTE, lines=True)
-        object.__setattr__(self, "note", note)
+        for what, most in (("name", NAME), ("note", NOTE)):
+            text = readable(f"a run's {what}", getattr(self, what), most, lines=what == "note")
+            object.__setattr__(self, what, text)
         if not isinstance(self.starred, bool):
             raise InvalidInput(f"a run is starred or not, got {self.starred!r}")
 

@@ -53,8 +53,7 @@ def declared() -> Iterator[tuple[str, str]]:
         words = step.name.replace("_", " ")
         texts = [words, words.capitalize(), " ".join((step.__doc__ or "").split())]
         for knob in dataclasses.fields(step):
-            words = knob.name.replace("_", " ")
-            names = [knob.name, words, words.capitalize()] if len(words) > 1 else []
+            names = [knob.name, knob.name.replace("_", " ")] if len(knob.name) > 1 else []
             options = [o for o in knob.metadata.get("options", ()) if o not in NETWORKS]
             texts += [*names, knob.metadata["help"], *options]
         yield from ((text, place) for text in dict.fromkeys(texts))
