@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from .errors import DataError
+from .language import tr
 from .settings import settings
 
 NAME = "cifar10"
@@ -189,9 +190,9 @@ def _reason(e: Exception) -> str:
     """What went wrong, without the words of Python around it."""
     if isinstance(e, urllib.error.HTTPError):
         e.close()
-        return f"the server answers {e.code} {e.reason}"
+        return tr("the server answers {code} {reason}", code=e.code, reason=e.reason)
     if isinstance(e, http.client.HTTPException):
-        return f"the answer is not proper HTTP ({type(e).__name__})"
+        return tr("the answer is not proper HTTP ({kind})", kind=type(e).__name__)
     if isinstance(e, urllib.error.URLError) and isinstance(e.reason, Exception):
         e = e.reason
     if isinstance(e, OSError) and e.strerror:

@@ -20,6 +20,7 @@ import torch
 
 from . import cifar10
 from .errors import DataError
+from .language import marked
 from .recipe import one_of
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -188,28 +189,28 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
 
 _FIGURES = tuple("0123456789")
 _CLOTHES = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
+    marked("T-shirt"),
+    marked("trouser"),
+    marked("pullover"),
+    marked("dress"),
+    marked("coat"),
+    marked("sandal"),
+    marked("shirt"),
+    marked("sneaker"),
+    marked("bag"),
+    marked("ankle boot"),
 )
 _THINGS = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+    marked("airplane"),
+    marked("automobile"),
+    marked("bird"),
+    marked("cat"),
+    marked("deer"),
+    marked("dog"),
+    marked("frog"),
+    marked("horse"),
+    marked("ship"),
+    marked("truck"),
 )
 DATASETS: dict[str, _Entry] = {
     "digits": _Entry("Digits 8×8", (1, 8, 8), _FIGURES, 0.3053, 0.3763, 16.0, _read_digits, 180),

@@ -15,6 +15,7 @@ from typing import Any
 
 from .baselines import baseline
 from .errors import CompressionError, InvalidInput
+from .language import tr, tr_n
 from .pipeline import check
 from .recipe import Recipe, Step, number, one_of, parse_step, parse_steps, steps_text
 
@@ -78,17 +79,14 @@ class Sweep:
     @property
     def label(self) -> str:
         """`2 networks, sparsity × 5, levels × 4`."""
+        models, widths, seeds = map(len, (self.models, self.widths, self.seeds))
         parts = [
-            f"{len(values)} {word}"
-            for word, values in (
-                ("networks", self.models),
-                ("widths", self.widths),
-                ("seeds", self.seeds),
-            )
-            if len(values) > 1
+            *([tr("{n} networks", n=models)] if models > 1 else []),
+            *([tr("{n} widths", n=widths)] if widths > 1 else []),
+            *([tr("{n} seeds", n=seeds)] if seeds > 1 else []),
+            *(f"{tr(a.knob)} × {len(a.values)}" for a in self.axes),
         ]
-        parts += [f"{a.knob} × {len(a.values)}" for a in self.axes]
-        return ", ".join(parts) or "1 run"
+        return tr(", ").join(parts) or tr_n("{n} run", "{n} runs", 1)
 
     def recipes(self) -> tuple[list[Recipe], list[str]]:
         """The recipes, each once, seed by seed so that early results cover the plane; and why some

@@ -25,6 +25,7 @@ from .cost import count, framework_bytes, framework_file, sizes_of, zip_size
 from .data import Dataset, load
 from .errors import Cancelled, NotOffered, StoreError
 from .evaluation import Seen, accuracy, change, predict, seen
+from .language import FIRST, speaking
 from .models import Chain, build, layer_names, same_weights, twin
 from .networks import architecture_for, refusals
 from .ratios import Ratios
@@ -313,7 +314,7 @@ def build_up(
         model, here = changed, recipe.prefix(i + 1)
         if step.is_training or i + 1 < len(recipe.steps):
             size = _size(here, model, memory, exact or step.is_training)
-            stages.append(Stage(step.label(), step.family, size))
+            stages.append(_stage(step, size))
         if step.is_training:
             reached = Checkpoint(here, model, tuple(history), tuple(stages))
             store.put_checkpoint(here.digest, checkpoints.dumps(reached))
@@ -332,11 +333,17 @@ def _size(recipe: Recipe, model: Chain, memory: Memory, exact: bool) -> int:
     return storage.estimate(compressed, memory.ratios.of(recipe))[0]
 
 
+def _stage(step: Step, size: int) -> Stage:
+    """Size after a step. It is stored, so it speaks the first language, whoever reads."""
+    with speaking(FIRST):
+        return Stage(step.label(), step.family, size)
+
+
 def cost_of(
     model: Chain, made: Made, size: int, parts: tuple[Part, ...], zip_bytes: int | None
 ) -> Cost:
     """The cost of a network whose file has this length and these parts."""
-    last = (Stage(made.last.label(), made.last.family, size),) if made.last else ()
+    last = (_stage(made.last, size),) if made.last else ()
     sizes = sizes_of(model.architecture)
     tensors = made.compressed.tensors
     nonzero = {t.name: t.nonzero for t in tensors}

@@ -21,6 +21,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from .errors import InvalidInput
+from .language import tr
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,6 +76,12 @@ def layer_values(text: str) -> dict[str, float]:
 def layer_text(values: Mapping[str, float]) -> str:
     """The `by_layer` knob that says these numbers."""
     return ";".join(f"{name}={value:g}" for name, value in sorted(values.items()))
+
+
+def with_own_layers(label: str, text: str) -> str:
+    """The label of a step whose `by_layer` knob is this text."""
+    n = len(layer_values(text))
+    return tr("{label}, {n} layers of their own", label=label, n=n) if n else label
 
 
 def register(step: type[Step]) -> type[Step]:
@@ -336,12 +343,12 @@ class Recipe:
         used = {s.family for s in self.steps} - {"dense"}
         return next(iter(used)) if len(used) == 1 else "combined" if used else "dense"
 
-    @cached_property
+    @property
     def label(self) -> str:
         """For people: what was done after the dense network was there."""
         words = [s.label() for s in self.steps[len(self.dense.steps) :]]
-        start = [] if self.width == 1 else [f"width {100 * self.width:.0f} %"]
-        return ", ".join(start + words) or "dense"
+        start = [] if self.width == 1 else [tr("width {share:.0f} %", share=100 * self.width)]
+        return tr(", ").join(start + words) or tr("dense")
 
     def to_dict(self) -> dict[str, Any]:
         own = {f: getattr(self, f) for f in ("model", "dataset", "width", "seed")}

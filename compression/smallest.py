@@ -23,6 +23,7 @@ from .distillation import distillation_loss, largest_units
 from .errors import Cancelled, NotOffered
 from .groups import OUTPUTS, groups, narrow
 from .inference import Forward
+from .language import tr
 from .models import (
     Chain,
     attach,
@@ -339,9 +340,14 @@ class TrainForBytes(Step):
         places = placed(a)
         unknown = next((name for name in layer_values(self.widths) if name not in places), None)
         if unknown is not None:
-            return f"{unknown!r} has no hidden units of its own; those that have: {list(places)}"
+            return tr(
+                "{layer!r} has no hidden units of its own; those that have: {layers}",
+                layer=unknown,
+                layers=list(places),
+            )
         reason = "" if self.teacher == "none" else NETWORKS[self.teacher].is_offered(a.shape)
-        return f"the teacher {self.teacher} {reason}" if reason else ""
+        told = dict(teacher=self.teacher, reason=reason)
+        return tr("the teacher {teacher} {reason}", **told) if reason else ""
 
     def work(self, a: Architecture) -> float:
         """The student's epochs, and the teacher's answers: without gradients a third of them."""
@@ -423,5 +429,5 @@ class TrainForBytes(Step):
         return self.teacher != "none" and self.alpha > 0
 
     def label(self) -> str:
-        alone = "" if self._asks() else ", no teacher"
-        return f"{self.bytes} bytes in {self.epochs}{alone}"
+        label = tr("{bytes} bytes in {epochs}", bytes=self.bytes, epochs=self.epochs)
+        return label if self._asks() else tr("{label}, no teacher", label=label)
