@@ -49,7 +49,7 @@ def baseline(model: str, dataset: str, seed: int = 0) -> Recipe:
     one_of("dataset", dataset, DATASETS)
     reason = why_not(model, dataset)
     if reason:
-        raise NotOffered(f"{model} {reason}")
+        raise NotOffered("{model} {reason}", model=model, reason=reason)
     return Recipe(model, dataset, TRAINING[model, dataset], seed=seed)
 
 

@@ -79,9 +79,10 @@ def export(kind: str, recipe: Recipe, split: str, store: Store) -> Export:
     """The file, made and checked. The training of the recipe must be stored. Raises NotOffered,
     with the reason, where there is none, or where it is not what it should be.
     """
-    reason = why_not(kind, recipe)
-    if reason:
-        raise NotOffered(f"{KINDS[kind].title}: {reason}")
+    reason = partial(why_not, kind, recipe)
+    if reason():
+        title = partial(tr, KINDS[kind].title)
+        raise NotOffered("{kind}: {reason}", kind=title, reason=reason)
     return KINDS[kind].make(recipe, split, store)
 
 
@@ -147,7 +148,7 @@ def _loader(recipe: Recipe, split: str, store: Store) -> Export:
     network = _loader_module().Network(file)
     for t in compressed.tensors:
         if network.arrays[t.name].tobytes() != t.decoded().tobytes():
-            raise NotOffered(f"the loader reads {t.name} otherwise than the lab does")
+            raise NotOffered("the loader reads {name} otherwise than the lab does", name=t.name)
     few = Split(images.images[:ASKED], images.labels[:ASKED])
     found = network.logits(few.images.numpy())
     if not compressed.architecture.activation_bits:
@@ -187,11 +188,17 @@ def _same_logits(found: np.ndarray, ours: np.ndarray, who: str) -> float:
     apart[(found == ours) | (np.isnan(found) & np.isnan(ours))] = 0.0
     most = float(apart.max(initial=0.0))
     if not most <= TOLERANCE * largest:  # also where it is NaN
-        raise NotOffered(f"{who} answers with other logits than the lab: they differ by {most:.2g}")
+        raise NotOffered(
+            "{who} answers with other logits than the lab: they differ by {most:.2g}",
+            who=who,
+            most=most,
+        )
     first, second = np.sort(np.nan_to_num(ours), 1)[:, :-3:-1].T
     wrong = (answers(found) != answers(ours)) & (first - second > 2 * most)
     if wrong.any():
-        raise NotOffered(f"{who} answers {int(wrong.sum())} images with other classes than the lab")
+        raise NotOffered(
+            "{who} answers {n} images with other classes than the lab", who=who, n=int(wrong.sum())
+        )
     return most
 
 

@@ -305,7 +305,7 @@ def architecture(model: str, shape: Shape, classes: int, width: float = 1.0) -> 
     network = NETWORKS[one_of("model", model, NETWORKS)]
     reason = network.is_offered(shape)
     if reason:
-        raise NotOffered(f"{model} {reason}")
+        raise NotOffered("{model} {reason}", model=model, reason=reason)
     return Architecture(
         model, shape, classes, tuple(max(1, round(width * n)) for n in network.hidden)
     )

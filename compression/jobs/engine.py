@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from ..errors import Cancelled, CompressionError, JobError
+from ..language import as_read, in_all, tr
 from ..layers import LayerView, layer_views
 from ..live import Ask, Goal, Live
 from ..pipeline import Progress, compare, nnz_file, run
@@ -30,6 +31,7 @@ from ..speed import measure
 from ..store import Store
 from .supervisor import Supervisor
 
+Failure = Mapping[str, str] | str  # why something failed, as `as_read` takes it
 REMEMBERED = 4_000  # results, previews and failures each, in the memory of the web process
 DELETED_SECONDS = 1.0  # between two looks at what others have deleted
 LOOKING = 3.0  # seconds since the last look at a job within which somebody still looks at it
@@ -41,7 +43,7 @@ class Job:
 
     state: queued, running, done, cancelled or failed; split, keep: as of `pipeline.run`; alone: it
     measures; given: it is no longer held back here; starts: that ended with the death of its
-    worker; unwanted: it was cancelled.
+    worker; unwanted: it was cancelled; why: it failed.
     """
 
     recipe: Recipe
@@ -52,7 +54,7 @@ class Job:
     starts: int = 0
     unwanted: bool = False
     state: str = "queued"
-    error: str = ""
+    why: Failure = ""
     progress: Progress | None = None
     history: list[Epoch] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)  # owner -> when they last looked
@@ -71,7 +73,13 @@ class Job:
 
     @property
     def label(self) -> str:
-        return f"speed of {self.recipe.label}" if self.alone else self.recipe.label
+        label = self.recipe.label
+        return tr("speed of {label}", label=label) if self.alone else label
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or an empty string."""
+        return as_read(self.why)
 
     @property
     def work(self) -> Callable[..., object]:
@@ -96,7 +104,7 @@ class Job:
                 before = [e for e in self.history if (e.step, e.epoch) < here]
                 self.history = [*before, epoch]
         elif self.live:
-            self.state, self.error = kind, event.get("error", "")
+            self.state, self.why = kind, event.get("error", "")
 
 
 def speed_key(digest: str) -> str:
@@ -118,7 +126,7 @@ class Engine(ABC):
         self.jobs: dict[str, Job] = {}
         self._results: LRUCache[str, Result] = LRUCache(REMEMBERED)
         self._previews: LRUCache[str, Preview] = LRUCache(REMEMBERED)
-        self._failures: LRUCache[str, str] = LRUCache(REMEMBERED)
+        self._failures: LRUCache[str, Failure] = LRUCache(REMEMBERED)
         self._absent: LRUCache[str, bool] = LRUCache(10 * REMEMBERED)  # not in the store
         self._deleted_looked = -math.inf
         self._changed = threading.Condition(threading.RLock())
@@ -138,7 +146,7 @@ class Engine(ABC):
 
     def failure(self, ask: Ask) -> str:
         """Why this could not be computed, or an empty string."""
-        return self._failures.get(ask.key, "")
+        return as_read(self._failures.get(ask.key, ""))
 
     def wait(self, ask: Ask, seconds: float) -> Result | Preview | None:
         """What is known, as soon as it is, within so many seconds."""
@@ -198,14 +206,14 @@ class Engine(ABC):
                 else:
                     self._absent[ask.key] = True
 
-    def _remember(self, key: str, found: Result | Preview | str) -> None:
+    def _remember(self, key: str, found: Result | Preview | Failure) -> None:
         """Take what the live lane has found out: a result, a preview, or why there is none."""
         with self._changed:
             before = self._previews.get(key)
             if isinstance(found, Result):
                 self._results[key] = found
                 self._previews.pop(key, None)
-            elif isinstance(found, str):
+            elif not isinstance(found, Preview):
                 self._failures[key] = found
             elif before is None or found.estimate.seen >= before.estimate.seen:
                 self._previews[key] = found
@@ -264,13 +272,13 @@ class Engine(ABC):
                 waiting = [j for j in self.jobs.values() if j.live] if counted else []
                 if sum(owner in j.seen for j in waiting) >= self.limits.queue_per_person:
                     raise JobError(
-                        f"{self.limits.queue_per_person} of your jobs are running or waiting;"
-                        " cancel one, or wait for it"
+                        "{n} of your jobs are running or waiting; cancel one, or wait for it",
+                        n=self.limits.queue_per_person,
                     )
                 if len(waiting) >= self.limits.queue_total:
                     raise JobError(
-                        f"the queue is full: {self.limits.queue_total} jobs of all people together;"
-                        " try again later"
+                        "the queue is full: {n} jobs of all people together; try again later",
+                        n=self.limits.queue_total,
                     )
                 self.jobs.pop(job.key, None)  # it comes last, though it was there before
                 there = self.jobs[job.key] = job
@@ -395,7 +403,7 @@ class InlineEngine(Engine):
                     goal: Goal = "exact" if i else "stored"
                     self._remember(ask.key, self._live.advance(ask, goal))
                 except CompressionError as e:
-                    self._remember(ask.key, str(e))
+                    self._remember(ask.key, in_all(e.__str__))
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments, self.store)
@@ -410,7 +418,7 @@ class InlineEngine(Engine):
         except Cancelled:
             job.put({"kind": "cancelled"})
         except CompressionError as e:
-            job.put({"kind": "failed", "error": str(e)})
+            job.put({"kind": "failed", "error": in_all(e.__str__)})
         self._ended(job)
 
     def _stop(self, job: Job) -> None:

@@ -105,7 +105,7 @@ def companions(recipe: Recipe, others: Sequence[Recipe]) -> list[Recipe]:
     """The runs that stand beside a recipe's own. Raises InvalidInput where they can't."""
     beside = [r for r in dict.fromkeys(others) if r not in (recipe, recipe.dense)]
     if len(beside) > MOST_OTHERS:
-        raise InvalidInput(f"a report has at most {MOST_OTHERS} runs beside its own")
+        raise InvalidInput("a report has at most {most} runs beside its own", most=MOST_OTHERS)
     if any(r.dataset != recipe.dataset for r in beside):
         raise InvalidInput("all runs of a report are of one data set")
     return beside
@@ -175,7 +175,7 @@ def wanted(recipe: Recipe, others: Sequence[Recipe], store: Store) -> list[Recip
 
 def _measured(recipe: Recipe, store: Store, keep: bool = False) -> Result:
     if missing_training(recipe, store):
-        raise JobError(f"{recipe.label}: has to be trained first")
+        raise JobError("{recipe.label}: has to be trained first", recipe=recipe)
     return run(recipe, store, split=SPLIT, keep=keep)
 
 

@@ -127,7 +127,9 @@ def _known_digest(text: str) -> Recipe | None:
         return None
     found = cached.engine().store.get(text)
     if found is None:
-        raise InvalidInput(f"there is no run {text} here; links of this page carry recipes")
+        raise InvalidInput(
+            "there is no run {digest} here; links of this page carry recipes", digest=text
+        )
     return found.recipe
 
 

@@ -128,7 +128,9 @@ def _read(made: Bench, given: str, network: str, dataset: str) -> None:
     try:
         found = () if given == EMPTY else parse_steps(given)
         if len(found) > MOST:
-            raise InvalidInput(f"a recipe has at most {MOST} steps here, got {len(found)}")
+            raise InvalidInput(
+                "a recipe has at most {most} steps here, got {n}", most=MOST, n=len(found)
+            )
         made.take(found)
     except InvalidInput as e:
         made.own = False
@@ -302,8 +304,9 @@ def _take(text: str | bytes) -> None:
         )
         if recipe.width != 1 or recipe.steps[:1] != dense.steps:
             raise InvalidInput(
-                f"it does not start from the lab's own dense {NETWORKS[recipe.model].title}"
-                f" ({dense.steps[0].text})"
+                "it does not start from the lab's own dense {network} ({training})",
+                network=NETWORKS[recipe.model].title,
+                training=dense.steps[0].text,
             )
     except CompressionError as e:
         made.trouble = f"This recipe can't be used: {short(e)}."

@@ -121,7 +121,9 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.replace(",", " ").replace(";", " ").split()]
     except ValueError:
-        raise InvalidInput(f"widths must be numbers in percent, got {text[:40]!r}") from None
+        raise InvalidInput(
+            "widths must be numbers in percent, got {got!r}", got=text[:40]
+        ) from None
 
 
 def turn_to(sweep: Sweep) -> None:

@@ -49,7 +49,7 @@ def _named(text: str) -> Recipe:
         return parse_recipe(text, titles.get(given, given))
     found = cached.engine().store.get(text)
     if found is None:
-        raise InvalidInput(f"there is no run {text} here")
+        raise InvalidInput("there is no run {digest} here", digest=text)
     return found.recipe
 
 
