@@ -32,7 +32,7 @@ from .levels import (
     unpack,
 )
 from .models import empty, pictures, prunable_layers, tensor_shapes
-from .networks import NETWORKS, Architecture
+from .networks import NETWORKS, Architecture, why_not
 from .result import Part
 
 MAGIC = b"NNZ"
@@ -468,9 +468,11 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
     network = _name({n.id: name for name, n in NETWORKS.items()}, network_id, "network")
     dataset = _name({i: name for name, i in DATASET_IDS.items()}, dataset_id, "data set")
     entry, depth = DATASETS[dataset], reader.varint()
-    if NETWORKS[network].is_offered(entry.shape):
+    if why_not(network, dataset):
         raise FormatError(
-            "{network} {reason}", network=network, reason=NETWORKS[network].is_offered(entry.shape)
+            "{network} {reason}",
+            network=network,
+            reason=partial(why_not, network, dataset),
         )
     possible = {len(h): h for h in NETWORKS[network].depths}
     if depth not in possible:
