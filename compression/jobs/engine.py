@@ -13,14 +13,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from cachetools import LRUCache
 
 from ..errors import Cancelled, CompressionError, JobError
-from ..language import as_read, in_all, tr
+from ..language import FIRST, as_read, in_all, speaking, tr
 from ..layers import LayerView, layer_views
 from ..live import Ask, Goal, Live
 from ..pipeline import Progress, compare, nnz_file, run
@@ -37,13 +37,27 @@ DELETED_SECONDS = 1.0  # between two looks at what others have deleted
 LOOKING = 3.0  # seconds since the last look at a job within which somebody still looks at it
 
 
+class _Said:
+    """A field that takes a Failure, and is read in the language of whoever reads it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, job: Job | None, owner: type) -> str:
+        return as_read(getattr(job, self._name)) if job else ""
+
+    def __set__(self, job: Job, said: Failure) -> None:
+        setattr(job, self._name, said)
+
+
 @dataclass
 class Job:
     """A run in the batch lane, or a measurement of speed, as this process sees it.
 
     state: queued, running, done, cancelled or failed; split, keep: as of `pipeline.run`; alone: it
     measures; given: it is no longer held back here; starts: that ended with the death of its
-    worker; unwanted: it was cancelled; why: it failed.
+    worker; unwanted: it was cancelled; error: why it failed, or an empty string; heard: the last
+    progress of the worker, in its English.
     """
 
     recipe: Recipe
@@ -54,8 +68,8 @@ class Job:
     starts: int = 0
     unwanted: bool = False
     state: str = "queued"
-    why: Failure = ""
-    progress: Progress | None = None
+    error: _Said = _Said()
+    heard: Progress | None = None
     history: list[Epoch] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)  # owner -> when they last looked
     created: float = field(default_factory=time.time)
@@ -77,9 +91,12 @@ class Job:
         return tr("speed of {label}", label=label) if self.alone else label
 
     @property
-    def error(self) -> str:
-        """Why it failed, or an empty string."""
-        return as_read(self.why)
+    def progress(self) -> Progress | None:
+        """How far it is, its label as whoever reads says it."""
+        p = self.heard
+        if p is None:
+            return None
+        return replace(p, label=tr(p.label) if self.alone else self.recipe.steps[p.step].label())
 
     @property
     def work(self) -> Callable[..., object]:
@@ -98,13 +115,13 @@ class Job:
         if kind == "progress":
             self.state = "running" if self.live else self.state
             epoch = Epoch(**event["epoch"]) if event["epoch"] else None
-            self.progress = Progress(**{**event["progress"], "epoch": epoch})
+            self.heard = Progress(**{**event["progress"], "epoch": epoch})
             if epoch:  # what a start that died had seen of them is seen again
                 here = epoch.step, epoch.epoch
                 before = [e for e in self.history if (e.step, e.epoch) < here]
                 self.history = [*before, epoch]
         elif self.live:
-            self.state, self.why = kind, event.get("error", "")
+            self.state, self.error = kind, event.get("error", "")
 
 
 def speed_key(digest: str) -> str:
@@ -389,7 +406,9 @@ class Engine(ABC):
 
 
 class InlineEngine(Engine):
-    """Everything at once, in the caller's thread: for tests and for looking closely."""
+    """Everything at once, in the caller's thread, and in English as workers do it: for tests and
+    for looking closely.
+    """
 
     def __init__(self, store: Store, limits: Settings | None = None) -> None:
         super().__init__(store, limits)
@@ -401,19 +420,23 @@ class InlineEngine(Engine):
             if not self.settled([ask] if i == 0 else [asks[0], ask]):
                 try:
                     goal: Goal = "exact" if i else "stored"
-                    self._remember(ask.key, self._live.advance(ask, goal))
+                    with speaking(FIRST):
+                        found = self._live.advance(ask, goal)
+                    self._remember(ask.key, found)
                 except CompressionError as e:
                     self._remember(ask.key, in_all(e.__str__))
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return function(*arguments, self.store)
+        with speaking(FIRST):
+            return function(*arguments, self.store)
 
     def _start(self, job: Job) -> None:
         def stopped() -> bool:
             return job.state == "cancelled"
 
         try:
-            job.work(self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped)
+            with speaking(FIRST):
+                job.work(self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped)
             job.put({"kind": "done"})
         except Cancelled:
             job.put({"kind": "cancelled"})
