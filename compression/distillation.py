@@ -109,7 +109,9 @@ def shortened(teacher: Chain, depth: float) -> Chain:
     a = teacher.architecture
     hidden = shallower(a, depth)
     if hidden is None:
-        raise NotOffered(f"{a.network} has no stages of blocks: its depth can't be changed")
+        raise NotOffered(
+            "{network} has no stages of blocks: its depth can't be changed", network=a.network
+        )
     if hidden == a.hidden:
         return teacher
     made = build(replace(a, hidden=hidden))

@@ -88,7 +88,7 @@ class Goal:
         try:
             return Goal(**{**values, "models": tuple(listed)})
         except TypeError as e:
-            raise InvalidInput(f"a goal is not complete: {e}") from None
+            raise InvalidInput("a goal is not complete: {reason}", reason=str(e)) from None
 
     @property
     def digest(self) -> str:

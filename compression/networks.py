@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from torch import nn
@@ -313,9 +314,9 @@ def architecture(model: str, shape: Shape, classes: int, width: float = 1.0) -> 
     Raises NotOffered, with the reason, where the network does not take such images.
     """
     network = NETWORKS[one_of("model", model, NETWORKS)]
-    reason = network.is_offered(shape)
-    if reason:
-        raise NotOffered(f"{model} {reason}")
+    reason = partial(_refusal, model, shape)
+    if reason():
+        raise NotOffered("{model} {reason}", model=model, reason=reason)
     return Architecture(
         model, shape, classes, tuple(max(1, round(width * n)) for n in network.hidden)
     )
@@ -325,6 +326,10 @@ def architecture_for(model: str, dataset: str, width: float = 1.0) -> Architectu
     """The architecture of a network for a data set of the table."""
     entry = DATASETS[one_of("dataset", dataset, DATASETS)]
     return architecture(model, entry.shape, len(entry.classes), width)
+
+
+def _refusal(model: str, shape: Shape) -> str:
+    return NETWORKS[model].is_offered(shape)
 
 
 def refusals(recipe: Recipe, first: int = 0) -> dict[int, str]:

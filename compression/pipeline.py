@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -85,7 +85,7 @@ class Memory:
         if found is None:
             stored = store.checkpoint(recipe.digest)
             if stored is None:
-                raise StoreError(f"the checkpoint of {recipe.digest} is gone")
+                raise StoreError("the checkpoint of {digest} is gone", digest=recipe.digest)
             found = self.networks[recipe.digest] = checkpoints.loads(stored)
         return replace(found, model=twin(found.model) if share else copy.deepcopy(found.model))
 
@@ -161,8 +161,12 @@ def run(
 
 def check(recipe: Recipe) -> None:
     """Raise NotOffered, with the reason, for a recipe that can't be run; nothing is run."""
-    for reason in refusals(recipe).values():
-        raise NotOffered(f"{recipe.model}: {reason}")
+    if refusals(recipe):
+        raise NotOffered("{model}: {reason}", model=recipe.model, reason=partial(_refusal, recipe))
+
+
+def _refusal(recipe: Recipe) -> str:
+    return next(iter(refusals(recipe).values()))
 
 
 def _dense_first(recipe: Recipe, split: str, store: Store, memory: Memory) -> Result | None:
@@ -220,8 +224,10 @@ def evaluate_file(data: bytes, dataset: str | None = None, split: str = "test") 
     samples = load(name)
     if samples.shape != compressed.architecture.shape:
         raise NotOffered(
-            f"the network of this file takes images of shape {compressed.architecture.shape},"
-            f" {name} has {samples.shape}"
+            "the network of this file takes images of shape {shape}, {name} has {other}",
+            shape=compressed.architecture.shape,
+            name=name,
+            other=samples.shape,
         )
     chosen = samples.split(split)
     score = accuracy(predict(decompress(compressed), samples, chosen), chosen)
@@ -306,9 +312,9 @@ def build_up(
         listener = _listener(recipe, first, i, data, history, listen)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000 + i)
         facts = memory.about(recipe.prefix(i))
-        reason = step.why_not(model.architecture, ())
-        if reason:  # of the network as it has become
-            raise NotOffered(f"{recipe.model}: {reason}")
+        reason = partial(step.why_not, model.architecture, ())
+        if reason():  # of the network as it has become
+            raise NotOffered("{model}: {reason}", model=recipe.model, reason=reason)
         changed = step.apply(model, Context(data, generator, listener, stopped, facts))
         assert isinstance(changed, Chain)
         model, here = changed, recipe.prefix(i + 1)

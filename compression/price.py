@@ -110,7 +110,11 @@ class Prices:
         object.__setattr__(self, "inputs", full)
         text = self.currency.strip() if isinstance(self.currency, str) else ""
         if not text or len(text) > CURRENCY or not text.isprintable():
-            raise InvalidInput(f"a currency is one to {CURRENCY} characters, got {self.currency!r}")
+            raise InvalidInput(
+                "a currency is one to {most} characters, got {got!r}",
+                most=CURRENCY,
+                got=self.currency,
+            )
         object.__setattr__(self, "currency", text)
 
     @staticmethod

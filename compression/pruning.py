@@ -313,7 +313,7 @@ class NMPruning(Step):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.n > self.m:
-            raise InvalidInput(f"n_m_pruning.n must be at most m = {self.m}, got {self.n}")
+            raise InvalidInput("n_m_pruning.n must be at most m = {m}, got {n}", m=self.m, n=self.n)
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         for _, layer in prunable_layers(model):

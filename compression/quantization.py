@@ -256,7 +256,9 @@ class _Quantization(Step):
     def __post_init__(self) -> None:
         super().__post_init__()
         if 1.0 in layer_values(self.layers).values():
-            raise InvalidInput(f"{self.name}.layers: a layer has 0 or at least 2 levels, got 1")
+            raise InvalidInput(
+                "{step}.layers: a layer has 0 or at least 2 levels, got 1", step=self.name
+            )
 
     def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
         return int8_already(self, before) or unknown_layer(a, layer_values(self.layers), before)

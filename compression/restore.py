@@ -37,7 +37,7 @@ def restored(model: Chain, dense: Chain, name: str) -> Chain:
     It shares the tensors of both networks. Raises NotOffered where the shapes differ.
     """
     if model.architecture.hidden != dense.architecture.hidden:
-        raise NotOffered(f"{name}: its shape is not the one it has in the dense network")
+        raise NotOffered("{name}: its shape is not the one it has in the dense network", name=name)
     bits = model.architecture.activation_bits
     made, source = twin(model), fold_norms(dense, bits) if bits else dense
     norm = behind(source, name)

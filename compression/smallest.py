@@ -172,8 +172,10 @@ class Squeeze:
             held.pruned.mask.fill_(True)
         if size >= self._wanted:
             raise NotOffered(
-                f"train_for_bytes.bytes: without any weight the file has {size} bytes, asked for"
-                f" are {self._wanted} at most"
+                "train_for_bytes.bytes: without any weight the file has {size} bytes, asked for are"
+                " {wanted} at most",
+                size=size,
+                wanted=self._wanted,
             )
         return size
 

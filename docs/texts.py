@@ -1,7 +1,8 @@
 """Brings `locales/` in line with the code: `python docs/texts.py` after a text was written anew.
 
 Texts are found where `tr`, `tr_n`, `marked` and the errors name them, and in what steps declare:
-names of steps and knobs, what they say of themselves, words of choices. New ones come into the
+names of steps and knobs, what they say of themselves, words of choices; also in the template of
+reports. New ones come into the
 catalogs without a translation, which a test does not let pass; old ones go. `--missing` prints what
 lacks one.
 """
@@ -30,16 +31,21 @@ from compression.recipe import steps  # noqa: E402
 
 ERRORS = [name for name, kind in vars(errors).items() if isinstance(kind, type)]
 KEYWORDS = {"tr": None, "marked": None, "tr_n": (1, 2), **dict.fromkeys(ERRORS)}
-SOURCES = ("app.py", "pages/**/*.py", "compression/**/*.py")
+SOURCES = {  # files and how Babel reads them
+    "app.py": "python",
+    "pages/**/*.py": "python",
+    "compression/**/*.py": "python",
+    "assets/report/*.html": "jinja2",
+}
 
 
 def found() -> Catalog:
     """Every text of the code, with the files that say it."""
     catalog = Catalog()
-    for pattern in SOURCES:
+    for pattern, kind in SOURCES.items():
         for path in sorted(ROOT.glob(pattern)):
             place = path.relative_to(ROOT).as_posix()
-            for _, text, _, _ in extract_from_file("python", path, KEYWORDS):
+            for _, text, _, _ in extract_from_file(kind, path, KEYWORDS):
                 catalog.add(text, locations=[(place, 0)])
     for text, place in declared():
         catalog.add(text, locations=[(place, 0)])
