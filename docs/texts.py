@@ -1,10 +1,9 @@
 """Brings `locales/` in line with the code: `python docs/texts.py` after a text was written anew.
 
-Texts are found where `tr`, `tr_n`, `marked` and the errors name them, and in what steps declare:
-names of steps and knobs, what they say of themselves, words of choices; also in the template of
-reports. New ones come into the
-catalogs without a translation, which a test does not let pass; old ones go. `--missing` prints what
-lacks one.
+Texts are found where `tr`, `tr_n`, `marked` and the errors name them, in what steps declare (names
+of steps and knobs, what they say of themselves, words of choices) and in the template of reports.
+New ones come into the catalogs without a translation, which a test does not let pass; old ones go.
+`--missing` prints what lacks one.
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@ English is left on a page that speaks Chinese.
 import json
 import re
 import string
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
