@@ -143,5 +143,5 @@ def said(unit: str, value: float, currency: str) -> str:
 def money(value: float, currency: str) -> str:
     """`$1,430`, `$5.04`, `below $0.01`."""
     if 0 < value < 0.01:
-        return tr("below {least}", least=f"{currency}0.01")
+        return tr("below {least}", least=money(0.01, currency))
     return f"{currency}{value:,.0f}" if value >= 100 else f"{currency}{value:.2f}"

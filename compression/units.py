@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
 def short_time(seconds: float) -> str:
     """Seconds that may be few: below 0.1 ms, 25.2 ms, 1.30 s, 2 min."""
     if seconds < 1e-4:
-        return tr("below {least}", least=f"0.1{NBSP}ms") if seconds > 0 else f"0{NBSP}ms"
+        return tr("below {least}", least=milliseconds(0.1)) if seconds > 0 else f"0{NBSP}ms"
     if seconds < 0.9995:
         return f"{_three_digits(1000 * seconds)}{NBSP}ms"
     return f"{_three_digits(seconds)}{NBSP}s" if seconds < 99.5 else duration(seconds)

@@ -33,7 +33,8 @@ NAMES = {
     *"Compression Lab LeNet Net ResNet MobileNet mini ViT MNIST Fashion Digits CIFAR".split(),
     *"ONNX Runtime numpy constriction safetensors Python PyTorch Docker zip nnz csv json".split(),
     *"English Taylor Huffman McNemar Wilson LeCun Cortes Burges Zalando Krizhevsky Nair".split(),
-    *"Hinton html MACs SQNR ECE KL QDQ MIT UCI scikit-learn Lloyd Wanda kB MB GB pt".split(),
+    *"Hinton Han Chou Caffe ReLU GPU JSON HTML Alpha Deflate Deep MACs SQNR ECE QDQ".split(),
+    *"MIT UCI scikit-learn Lloyd Wanda global layer min".split(),
 }
 SHOWN = set("body label help alt placeholder options content captions delta text title".split())
 SHOWN |= {"deltaDescription", "caption", "message"}
@@ -163,6 +164,10 @@ def test_no_english_is_left_on_a_page(open_page, name, language):
     page = query.pop("page", name)
     found = left(open_page(page, lang=language, **query))
     assert not found, "\n".join(sorted(found))
+
+
+def test_english_is_found_where_it_is(open_page):
+    assert len(left(open_page("compress"))) > 30
 
 
 @pytest.mark.parametrize("part", PARTS)
