@@ -52,7 +52,7 @@ class Scene:
 
     @property
     def classes(self) -> list[str]:
-        return [tr(name) for name in DATASETS[self.dataset].classes]
+        return list(DATASETS[self.dataset].classes)
 
     @property
     def all(self) -> list[Pair]:
@@ -151,7 +151,7 @@ def hurt_words(scene: Scene) -> str:
         return tr(" ({runs})", runs=tr(", ").join(letters))
 
     most = sorted(hurt.items(), key=lambda item: -len(item[1]))
-    parts = [f"**{scene.classes[place]}**{where(letters)}" for place, letters in most]
+    parts = [f"**{tr(scene.classes[place])}**{where(letters)}" for place, letters in most]
     return tr("Hurt beyond chance: {classes}.", classes=tr(", ").join(parts))
 
 
