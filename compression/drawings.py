@@ -89,9 +89,9 @@ def image_of(source: Source, dataset: str) -> np.ndarray:
             images = load(dataset).split(source.split).images
             if not 0 <= source.place < len(images):
                 raise InvalidInput(
-                    "image must lie in [0, {last}], got {place}",
+                    "image must lie in [0, {last}], got {got}",
                     last=len(images) - 1,
-                    place=source.place,
+                    got=source.place,
                 )
             return images[source.place].numpy()
 
@@ -115,7 +115,7 @@ def _fitted(ink: np.ndarray, dataset: str) -> np.ndarray:
     """Ink (any height and width, 0 to 1) as an image of the data set."""
     if dataset not in BOX:
         raise InvalidInput(
-            "{data} has colour photographs: nothing to draw", data=DATASETS[dataset].title
+            "{dataset} has colour photographs: nothing to draw", dataset=DATASETS[dataset].title
         )
     rows, columns = np.nonzero(ink > FAINT * max(float(ink.max()), 1e-6))
     if not len(rows):
@@ -172,7 +172,9 @@ def _opened(data: bytes) -> Image.Image:
     """A picture out of a file, on white. Its size is checked before it is unpacked."""
     if len(data) > MOST_BYTES:
         raise InvalidInput(
-            "an image has at most {most} MB, got {n} bytes", most=MOST_BYTES // 10**6, n=len(data)
+            "an image has at most {most} MB, got {size} bytes",
+            most=MOST_BYTES // 10**6,
+            size=len(data),
         )
     try:
         with warnings.catch_warnings():
