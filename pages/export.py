@@ -24,7 +24,6 @@ VIEWS: dict[str, Callable[[Recipe, str], None]] = {
     reporting.VIEW: reporting.report,
 }
 LOOK: dict[str, Any] = dict(collapsed=True, format_func=tr)  # of a choice
-AFTER_NAME = " ,，：:"  # what stands behind it in a headline, in any language
 WAIT = 0.33  # seconds that the page waits for the result before it draws without it
 
 taking.arrive()
@@ -73,7 +72,7 @@ def headline() -> str:
         return tr("{name} can't be measured", name=name)
     if not isinstance(result, Result):
         return tr("{name}: measuring", name=name)
-    rest = phrases.headline(recipe, result, split).removeprefix(name).lstrip(AFTER_NAME)
+    rest = phrases.answer(result, split)
     size = units.size(result.cost.bytes)
     return tr("{name} to take away: {size}, {rest}", name=name, size=size, rest=rest)
 

@@ -21,7 +21,6 @@ from pages.parts import boards, cached, controls, frame, panels, steps, training
 
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 ADVISED = 3  # lines of advice, at most
-AFTER_NAME = " ,，：:"  # what stands behind it in a headline, in any language
 LOSSES = 150  # pixels of the losses of a running job
 UNTRAINED = marked("not trained yet")
 
@@ -164,7 +163,7 @@ def headline() -> str:
         return tr("{name}: {steps}, train it to know", **said)
     if result is None:
         return tr("{name}: {steps}, measuring", **said)
-    rest = phrases.headline(recipe, result, split).removeprefix(name).lstrip(AFTER_NAME)
+    rest = phrases.answer(result, split)
     return tr("{name}: {steps}, {rest}", **said, rest=rest)
 
 
