@@ -215,12 +215,13 @@ class Desk:
         """A guess out of a few words, as the code and links call them. said: as they are shown."""
         self._question(question)
         given, stands = self._given(), guesses().get(self.key)
+        words = {option: said(option) for option in options}
         first = stands.value if stands else given
         value = self.left.radio(
             label,
             options,
             options.index(first) if first in options else None,
-            format_func=said,
+            format_func=words.__getitem__,
             key=f"guess-{'-'.join(self.key)}",
             horizontal=max(map(len, options)) <= 2,
             disabled=stands is not None or "guess" in self.link.locked,
