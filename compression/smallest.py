@@ -5,6 +5,7 @@ sizes of them, from the first step on.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from .baselines import baseline
 from .biases import quantize_biases
 from .channels import too_late
 from .compressed import compress
-from .copies import Copies
+from .copies import Answers, Copies
 from .cost import count, sizes_of
 from .distillation import distillation_loss, largest_units
 from .errors import Cancelled, NotOffered
@@ -248,6 +249,18 @@ def zoo_teacher(name: str, dataset: str) -> Forward:
     return Forward(checkpoint.loads(entry.checkpoint.read_bytes()).model)
 
 
+def mean_answer(teachers: Sequence[Forward]) -> Answers | None:
+    """What answers with the mean of the teachers' logits; None where there are none."""
+    if len(teachers) < 2:
+        return next(iter(teachers), None)
+    return lambda inputs: torch.stack([teacher(inputs) for teacher in teachers]).mean(0)
+
+
+def _not_offered(teacher: str, a: Architecture) -> str:
+    reason = "" if teacher == "none" else NETWORKS[teacher].is_offered(a.shape)
+    return f"the teacher {teacher} {reason}" if reason else ""
+
+
 def _macs(a: Architecture) -> int:
     return count(a, sizes_of(a)).macs
 
@@ -313,6 +326,9 @@ class TrainForBytes(Step):
     teacher: str = choice(
         "resnet20", options=TEACHERS, help="trained network whose answers are learnt, too"
     )
+    second: str = choice(
+        "none", options=TEACHERS, help="another teacher: the mean of both answers is learnt"
+    )
     temperature: float = knob(
         2.0, low=1.0, high=20.0, grain=0.5, help="softens the teacher's answers"
     )
@@ -340,15 +356,17 @@ class TrainForBytes(Step):
         unknown = next((name for name in layer_values(self.widths) if name not in places), None)
         if unknown is not None:
             return f"{unknown!r} has no hidden units of its own; those that have: {list(places)}"
-        reason = "" if self.teacher == "none" else NETWORKS[self.teacher].is_offered(a.shape)
-        return f"the teacher {self.teacher} {reason}" if reason else ""
+        if self.second in (self.teacher, "none"):
+            return _not_offered(self.teacher, a)
+        if self.teacher == "none":
+            return "a second teacher needs a first"
+        return _not_offered(self.teacher, a) or _not_offered(self.second, a)
 
     def work(self, a: Architecture) -> float:
         """The student's epochs, and the teacher's answers: without gradients a third of them."""
         narrow = self.epochs * _macs(replace(a, hidden=self._hidden(a)))
-        teacher = architecture(self.teacher, a.shape, a.classes) if self._asks() else None
-        asked = (1 + self.copies) * _macs(teacher) / 3 if teacher else 0.0
-        return (narrow + asked) / _macs(a)
+        asked = sum(_macs(architecture(name, a.shape, a.classes)) for name in self.teachers())
+        return (narrow + (1 + self.copies) * asked / 3) / _macs(a)
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         assert isinstance(model, Chain)
@@ -414,14 +432,16 @@ class TrainForBytes(Step):
             self.copies,
             self.distortion,
             self.mirror == "yes",
-            zoo_teacher(self.teacher, context.data.name) if self._asks() else None,
+            mean_answer([zoo_teacher(name, context.data.name) for name in self.teachers()]),
             context.generator,
             watch,
         )
 
-    def _asks(self) -> bool:
-        return self.teacher != "none" and self.alpha > 0
+    def teachers(self) -> list[str]:
+        """Those that are asked."""
+        named = dict.fromkeys((self.teacher, self.second))
+        return [name for name in named if name != "none" and self.alpha > 0]
 
     def label(self) -> str:
-        alone = "" if self._asks() else ", no teacher"
+        alone = "" if self.teachers() else ", no teacher"
         return f"{self.bytes} bytes in {self.epochs}{alone}"
