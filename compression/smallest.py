@@ -49,9 +49,10 @@ RAMPED = 0.6  # share of the training in which fewer and fewer weights stay; siz
 FOLLOW = 0.5  # of the way to the mean of their weights that sizes go then at each look
 AIM = 0.985  # of the bytes: what goes only in the end, untrained, costs more than it weighs
 BETWEEN = 0.006  # share of the training between two looks at the masks
-SETTLED = 0.9  # share of the training behind which masks stay, and biases and norms have levels
-WEIGHED = 0.4  # share of the training from which the length of the file says how many may stay
-FIRST_BITS = 4.0  # of a weight in the file, before it was weighed
+ON_LEVELS = 0.7  # share of the training from which on biases and norms have levels
+SETTLED = 0.9  # share of the training behind which masks stay
+WEIGHED = 0.6  # share of the training from which the length of the file says how many may stay
+FIRST_BITS = 3.5  # of a weight in the file, before it was weighed
 MEMORY = 0.999  # of the moving mean of squared gradients
 SMALLEST = 2.0**-14  # of the sizes: a normal number of float16
 DRAWS = 1_000_003  # between the seeds of two draws
@@ -186,7 +187,7 @@ class Squeeze:
             self._choose(round((1 - share) * self._all))
             self._size(done)
             self._last = done
-        if done >= SETTLED:
+        if done >= ON_LEVELS:
             self._settle()
 
     def _settle(self) -> None:
