@@ -64,7 +64,8 @@ _MLP = TrainForBytes(
     second="mobilenet_mini",
 )
 _CONV = TrainForBytes(
-    epochs=30,
+    epochs=40,
+    learning_rate=0.003,
     widths=layer_text(dict(conv1=0.3, conv2=0.28, fc1=0.14)),
     layers="conv1=3",
     copies=1,
