@@ -246,8 +246,10 @@ def _with_opposites(table: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray,
     half of the values have theirs: the coder tells signs and sizes apart, and half of the table is
     enough.
     """
-    both = np.unique(np.concatenate([table, -table[table != 0]]))
-    if not len(table) < len(both) <= 1.5 * np.count_nonzero(table) + 1:
+    values = table[table != 0]
+    both = np.unique(np.concatenate([table, -values]))
+    missing = len(both) - len(table)
+    if not 0 < missing <= len(values) / 2:
         return table, symbols
     return both, np.searchsorted(both, table).astype(np.int32)[symbols]
 
