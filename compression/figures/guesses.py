@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from unicodedata import east_asian_width
 
 import plotly.graph_objects as go
 
 from ..language import tr
-from .look import Drawing, Palette, blank, interval, put_label, rgba
+from .look import Drawing, Palette, blank, interval, letters, put_label, rgba
 
 ROW, NARROW_ROW = 34, 26  # pixels
 MANY = 5  # bars from which on they are narrow
@@ -47,11 +46,6 @@ class Ladder(NamedTuple):
 def ladder_height(rungs: int) -> int:
     """Pixels that so many bars take."""
     return 34 + 26 + (ROW if rungs < MANY else NARROW_ROW) * rungs
-
-
-def letters(text: str) -> int:
-    """How many Latin letters take as much room; a Chinese character is two wide."""
-    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def draw_ladder(data: Ladder, p: Palette) -> go.Figure:
