@@ -34,7 +34,7 @@ NAMES = {
     *"ONNX Runtime numpy constriction safetensors Python PyTorch Docker zip nnz csv json".split(),
     *"English Taylor Huffman McNemar Wilson LeCun Cortes Burges Zalando Krizhevsky Nair".split(),
     *"Hinton Han Chou Caffe ReLU GPU JSON HTML Alpha Deflate Deep MACs SQNR ECE QDQ".split(),
-    *"MIT UCI scikit-learn Lloyd Wanda global layer min".split(),
+    *"MIT UCI scikit-learn Lloyd Wanda global layer min rate".split(),
 }
 SHOWN = set("body label help alt placeholder options content captions delta text title".split())
 SHOWN |= {"deltaDescription", "caption", "message"}
