@@ -15,6 +15,7 @@ RUN useradd --uid 10001 --create-home lab && mkdir /runs && chown lab /runs
 
 COPY assets ./assets
 COPY .streamlit/config.toml ./.streamlit/config.toml
+COPY locales ./locales
 COPY pages ./pages
 COPY compression ./compression
 COPY app.py serve.py LICENSE ./

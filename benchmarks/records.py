@@ -55,9 +55,17 @@ class Row:
     seconds: float
 
 
-_MLP = TrainForBytes(epochs=60, widths=layer_text(dict(fc1=0.33, fc2=0.5)))
+_MLP = TrainForBytes(
+    epochs=80,
+    learning_rate=0.002,
+    widths=layer_text(dict(fc1=0.33, fc2=0.5)),
+    copies=1,
+    teacher="resnet20",
+    second="mobilenet_mini",
+)
 _CONV = TrainForBytes(
-    epochs=30,
+    epochs=40,
+    learning_rate=0.003,
     widths=layer_text(dict(conv1=0.3, conv2=0.28, fc1=0.14)),
     layers="conv1=3",
     copies=1,

@@ -160,7 +160,7 @@ def _read(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as e:
-        raise InvalidInput(f"{name}: {e.strerror}") from None
+        raise InvalidInput("{name}: {reason}", name=name, reason=e.strerror) from None
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -186,7 +186,7 @@ def _export(args: argparse.Namespace) -> None:
     recipe, store = _recipe(args), Store()
     reason = why_not(args.to, recipe)
     if reason:
-        raise NotOffered(f"{KINDS[args.to].title}: {reason}")
+        raise NotOffered("{kind}: {reason}", kind=KINDS[args.to].title, reason=reason)
     run(recipe, store, split=args.split, listen=_show_progress)
     made = export(args.to, recipe, args.split, store)
     _write(args.out, made.data)
@@ -263,14 +263,14 @@ def _cost_input(text: str) -> tuple[str, float]:
     try:
         return key, float(value)
     except ValueError:
-        raise InvalidInput(f"--cost {text!r} is not of the form INPUT=NUMBER") from None
+        raise InvalidInput("--cost {got!r} is not of the form INPUT=NUMBER", got=text) from None
 
 
 def _write(name: str, data: bytes) -> None:
     try:
         Path(name).write_bytes(data)
     except OSError as e:
-        raise InvalidInput(f"{name}: {e.strerror}") from None
+        raise InvalidInput("{name}: {reason}", name=name, reason=e.strerror) from None
 
 
 def _words(result: Any, split: str) -> str:
@@ -311,10 +311,12 @@ def _recipe(args: argparse.Namespace) -> Any:
         try:
             text = _read(args.recipe).decode()
         except UnicodeDecodeError:
-            raise InvalidInput(f"{args.recipe}: not a text file") from None
+            raise InvalidInput("{name}: not a text file", name=args.recipe) from None
         return Recipe.from_json(text)
     if not args.model or not args.dataset:
-        raise InvalidInput(f"{args.command} needs --model and --dataset, or --recipe")
+        raise InvalidInput(
+            "{command} needs --model and --dataset, or --recipe", command=args.command
+        )
     start = baseline(args.model, args.dataset)
     if args.seed is not None:
         start = replace(start, seed=args.seed)
@@ -505,12 +507,18 @@ def _fetch(args: argparse.Namespace) -> None:
     from .recipe import one_of
 
     if one_of("dataset", args.dataset, DATASETS) != cifar10.NAME:
-        raise InvalidInput(f"{args.dataset} ships with the lab: there is nothing to fetch")
+        raise InvalidInput(
+            "{dataset} ships with the lab: there is nothing to fetch", dataset=args.dataset
+        )
     if cifar10.is_there():
         try:
             cifar10.read()
         except DataError as e:
-            raise DataError(f"{e}; remove it from {cifar10.folder()} and fetch again") from None
+            raise DataError(
+                "{reason}; remove it from {folder} and fetch again",
+                reason=e,
+                folder=cifar10.folder(),
+            ) from None
         print(f"{args.dataset} is there already: {cifar10.folder()}")
         return
     source, shown = cifar10.OFFICIAL, 0

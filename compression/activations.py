@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .importance import look_at_inputs
+from .language import tr
 from .models import (
     Chain,
     InputRange,
@@ -139,4 +140,4 @@ class ActivationQuantization(Step):
         return found
 
     def label(self) -> str:
-        return "int8" if self.bits == 8 else f"int8, activations {self.bits} bits"
+        return "int8" if self.bits == 8 else tr("int8, activations {bits} bits", bits=self.bits)

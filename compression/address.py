@@ -38,7 +38,7 @@ def recipe_text(recipe: Recipe) -> str:
 def parse_recipe(text: str, dataset: str) -> Recipe:
     """The recipe of a text. Raises InvalidInput with the reason."""
     if len(text) > LONGEST:
-        raise InvalidInput(f"a recipe in a link has at most {LONGEST:,} characters")
+        raise InvalidInput("a recipe in a link has at most {most:,} characters", most=LONGEST)
     head, _, rest = text.partition(BETWEEN)
     model, _, knobs = head.partition(":")
     dense = baseline(one_of("network", model, NETWORKS), dataset)
@@ -72,7 +72,9 @@ def export_address(recipe: Recipe, lab: str) -> str:
     if not lab:
         return ""
     if not re.fullmatch(r"https?://[^\s<>\"']{1,300}", lab):
-        raise InvalidInput(f"a lab's address begins with http:// or https://, got {lab[:60]!r}")
+        raise InvalidInput(
+            "a lab's address begins with http:// or https://, got {got!r}", got=lab[:60]
+        )
     return f"{lab.rstrip('/')}/export?{urlencode(query(recipe))}"
 
 
@@ -80,5 +82,8 @@ def _number(key: str, value: str, whole: bool = False) -> float:
     try:
         return int(value) if whole else float(value)
     except ValueError:
-        kind = "whole number" if whole else "number"
-        raise InvalidInput(f"{key} must be a {kind}, got {value[:60]!r}") from None
+        if whole:
+            raise InvalidInput(
+                "{key} must be a whole number, got {got!r}", key=key, got=value[:60]
+            ) from None
+        raise InvalidInput("{key} must be a number, got {got!r}", key=key, got=value[:60]) from None

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from .classes import class_words, hurt_beyond
 from .data import DATASETS
+from .language import tr
 from .networks import architecture_for
 from .recipe import Recipe, Step
-from .remedies import PRUNINGS, remedies
+from .remedies import PRUNINGS, fine_tune_words, remedies
 from .result import Preview, Result
 from .sweep import replace_step
 from .training import FineTune
@@ -68,26 +69,31 @@ def _value(found: Result | Preview) -> float:
 def _chance(recipe: Recipe, found: Result | Preview, classes: int) -> Iterator[Advice]:
     if _value(found) > NEAR_CHANCE / classes or recipe == recipe.dense:
         return
-    text = f"It answers like chance: {100 * _value(found):.0f} % right with {classes} classes."
+    text = tr(
+        "It answers like chance: {right:.0f} % right with {classes} classes.",
+        right=100 * _value(found),
+        classes=classes,
+    )
     if not _trains_behind(recipe):
-        yield Advice(text, "Fine-tune 3 epochs", _tuned(recipe, 3))
+        yield Advice(text, fine_tune_words(3), _tuned(recipe, 3))
     for place in _places(recipe, PRUNINGS)[:1]:
         step = recipe.steps[place]
         less = round(max(0.0, getattr(step, "sparsity") - 0.2), 2)  # noqa: B009
         milder = replace_step(recipe, place, step.changed(sparsity=less))
-        yield Advice(text, f"Prune {100 * less:.0f} %", milder)
+        yield Advice(text, tr("Prune {share:.0f} %", share=100 * less), milder)
 
 
 def _zero_layers(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
     empty = [layer.name for layer in found.cost.layers if not layer.nonzero]
     if not empty:
         return
-    text = f"{' and '.join(empty)}: every weight is zero, so nothing gets through."
+    names = tr(" and ").join(empty)
+    text = tr("{layers}: every weight is zero, so nothing gets through.", layers=names)
     for place in _places(recipe, PRUNINGS):
         step = recipe.steps[place]
         if getattr(step, "scope", "") == "global":
             even = replace_step(recipe, place, step.changed(scope="layer"))
-            yield Advice(text, "Prune each layer alone", even)
+            yield Advice(text, tr("Prune each layer alone"), even)
             return
     yield from _more_levels(recipe, text)
 
@@ -99,11 +105,8 @@ def _more_levels(recipe: Recipe, text: str) -> Iterator[Advice]:
         more = min(most, 2 * getattr(step, knob))
         if more > getattr(step, knob):
             finer = replace_step(recipe, place, step.changed(**{knob: more}))
-            yield Advice(
-                text,
-                f"{'Q ' if knob == 'Q' else ''}{more}{'' if knob == 'Q' else ' levels'}",
-                finer,
-            )
+            words = f"Q {more}" if knob == "Q" else tr("{n} levels", n=more)
+            yield Advice(text, words, finer)
             return
 
 
@@ -114,13 +117,12 @@ def _hurt_class(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
     for one in worse[:1]:
         assert score is not None and score.change is not None
         name = class_words(DATASETS[recipe.dataset].classes, one.place)
-        total = (
-            "although the total holds"
-            if score.change.within_noise or score.change.difference > 0
-            else f"the total {-100 * score.change.difference:.1f}"
-        )
-        lost = f"{name[0].upper()}{name[1:]} lost {-100 * one.change.difference:.1f} points"
-        text = f"{lost}{' ' if total.startswith('a') else ', '}{total}."
+        lost = dict(name=f"{name[0].upper()}{name[1:]}", lost=-100 * one.change.difference)
+        if score.change.within_noise or score.change.difference > 0:
+            text = tr("{name} lost {lost:.1f} points although the total holds.", **lost)
+        else:
+            total = -100 * score.change.difference
+            text = tr("{name} lost {lost:.1f} points, the total {total:.1f}.", **lost, total=total)
         for remedy in remedies(recipe, found.cost.layers)[:1]:
             yield Advice(text, remedy.words, remedy.recipe)
 
@@ -140,10 +142,17 @@ def _channels(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
         units, stay = full[worst], found.cost.hidden[worst]
         next_ = min(0.95, math.ceil(asked * units + 1e-9) / units)
         total = 1 - sum(found.cost.hidden) / sum(full)
+        text = tr(
+            "Asked for {asked:.0f} % of the channels, {gone:.0f} % went: {stay} of a group of"
+            " {units} stay, since a group gives whole units only.",
+            asked=100 * asked,
+            gone=100 * total,
+            stay=stay,
+            units=units,
+        )
         yield Advice(
-            f"Asked for {100 * asked:.0f} % of the channels, {100 * total:.0f} % went: {stay} of a"
-            f" group of {units} stay, since a group gives whole units only.",
-            f"Ask for {100 * next_:.0f} %",
+            text,
+            tr("Ask for {share:.0f} %", share=100 * next_),
             replace_step(recipe, places[0], step.changed(ratio=next_)),
         )
 
@@ -156,19 +165,21 @@ def _zeros(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
     asked = float(getattr(recipe.steps[places[0]], "sparsity"))  # noqa: B009
     zeros = 1 - found.cost.nonzero_weights / found.cost.weights
     if zeros - asked > APART:
-        yield from _more_levels(
-            recipe,
-            f"Asked for {100 * asked:.0f} % zeros, there are {100 * zeros:.0f} %: the levels round"
-            " small weights to zero as well.",
+        text = tr(
+            "Asked for {asked:.0f} % zeros, there are {zeros:.0f} %: the levels round small"
+            " weights to zero as well.",
+            asked=100 * asked,
+            zeros=100 * zeros,
         )
+        yield from _more_levels(recipe, text)
 
 
 def _order(recipe: Recipe) -> Iterator[Advice]:
     for place, (step, behind) in enumerate(zip(recipe.steps, recipe.steps[1:], strict=False)):
         if step.name in LEVELS and behind.name in (*PRUNINGS, "n_m_pruning", "gradual_pruning"):
             yield Advice(
-                "Levels before pruning are spent on weights that go afterwards.",
-                "Prune first",
+                tr("Levels before pruning are spent on weights that go afterwards."),
+                tr("Prune first"),
                 swapped(recipe, place),
             )
 
@@ -185,8 +196,6 @@ def _untuned(recipe: Recipe, found: Result | Preview) -> Iterator[Advice]:
     base = on_test or found.baseline.validation
     if recipe == recipe.dense or _trains_behind(recipe) or base - _value(found) < MUCH:
         return
-    yield Advice(
-        f"{100 * (base - _value(found)):.1f} points lost without training on.",
-        "Fine-tune 1 epoch",
-        _tuned(recipe, 1),
-    )
+    points = 100 * (base - _value(found))
+    text = tr("{points:.1f} points lost without training on.", points=points)
+    yield Advice(text, fine_tune_words(1), _tuned(recipe, 1))

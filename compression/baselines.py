@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from .data import DATASETS
 from .errors import NotOffered
 from .networks import NETWORKS, why_not
@@ -47,9 +49,9 @@ def baseline(model: str, dataset: str, seed: int = 0) -> Recipe:
     """
     one_of("model", model, NETWORKS)
     one_of("dataset", dataset, DATASETS)
-    reason = why_not(model, dataset)
-    if reason:
-        raise NotOffered(f"{model} {reason}")
+    reason = partial(why_not, model, dataset)
+    if reason():
+        raise NotOffered("{model} {reason}", model=model, reason=reason)
     return Recipe(model, dataset, TRAINING[model, dataset], seed=seed)
 
 

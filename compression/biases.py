@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from .language import tr
 from .models import attach, fix_norm, small_tensors
 from .quantization import Grid, uniform_grid
 from .recipe import Step, knob, register
@@ -59,4 +60,4 @@ class BiasQuantization(Step):
         return quantize_biases(model, self.bits)
 
     def label(self) -> str:
-        return f"biases {self.bits} bits"
+        return tr("biases {bits} bits", bits=self.bits)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from .database import insert, upsert, with_tables
 from .errors import CompressionError, InvalidInput
 from .labels import readable
+from .language import marked
 from .networks import refusals
 from .recipe import Recipe
 from .result import Result
@@ -71,11 +72,15 @@ class Place:
 
 def checked_nickname(text: str) -> str:
     """The nickname as it is shown. Raises InvalidInput for what can't be one."""
-    name = " ".join(readable("a nickname", text, NICKNAME).split())
+    name = " ".join(readable(marked("a nickname"), text, NICKNAME).split())
     if not name:
         raise InvalidInput("a nickname has at least one character")
     if bad := sorted(MARKUP & set(name)):
-        raise InvalidInput(f"a nickname has none of {' '.join(sorted(MARKUP))}, got {bad[0]!r}")
+        raise InvalidInput(
+            "a nickname has none of {signs}, got {got!r}",
+            signs=" ".join(sorted(MARKUP)),
+            got=bad[0],
+        )
     return name
 
 
@@ -92,12 +97,18 @@ class Board:
         entry = Entry(checked_nickname(nickname), recipe, time.time())
         if (recipe.model, recipe.dataset) != (self.model, self.dataset):
             raise InvalidInput(
-                f"this is the board of {self.model} on {self.dataset}, the recipe is for"
-                f" {recipe.model} on {recipe.dataset}"
+                "this is the board of {model} on {dataset}, the recipe is for {other_model} on"
+                " {other_dataset}",
+                model=self.model,
+                dataset=self.dataset,
+                other_model=recipe.model,
+                other_dataset=recipe.dataset,
             )
         if reasons := refusals(recipe):
             place, reason = next(iter(reasons.items()))
-            raise InvalidInput(f"step {place + 1} of the recipe can't be done: {reason}")
+            raise InvalidInput(
+                "step {place} of the recipe can't be done: {reason}", place=place + 1, reason=reason
+            )
         values = dict(
             model=self.model,
             dataset=self.dataset,
@@ -111,7 +122,9 @@ class Board:
             if not insert(c, _entries, dict(digest=entry.digest), values):
                 mine = _entries.c.digest == entry.digest
                 first = c.execute(sa.select(_entries.c.nickname).where(mine)).scalar_one()
-                raise InvalidInput(f"{first} has put this very recipe on the board already")
+                raise InvalidInput(
+                    "{nickname} has put this very recipe on the board already", nickname=first
+                )
         return entry
 
     def _check_room(self, c: sa.Connection, owner: str) -> None:
@@ -119,9 +132,11 @@ class Board:
             raise InvalidInput("the board is closed: it takes no more entries")
         owners = c.execute(sa.select(_entries.c.owner).where(self._here(_entries))).scalars().all()
         if len(owners) >= MOST:
-            raise InvalidInput(f"the board is full: it has {MOST} entries")
+            raise InvalidInput("the board is full: it has {most} entries", most=MOST)
         if owners.count(owner) >= MOST_EACH:
-            raise InvalidInput(f"you have {MOST_EACH} entries on this board, which is the most")
+            raise InvalidInput(
+                "you have {most} entries on this board, which is the most", most=MOST_EACH
+            )
 
     def entries(self) -> list[Entry]:
         """All of them, the first that came first."""

@@ -16,6 +16,7 @@ from .database import insert, with_tables
 from .errors import CompressionError, JobError
 from .goals import Goal
 from .grid import Sweep
+from .language import as_read, in_all
 from .store import Store
 
 MOST_RUNNING = 8  # of all people together
@@ -82,7 +83,8 @@ class Campaigns:
             busy = c.execute(sa.select(sa.func.count()).where(others)).scalar_one()
             if busy >= MOST_RUNNING:
                 raise JobError(
-                    f"{MOST_RUNNING} sweeps and searches are running; stop one, or wait for it"
+                    "{most} sweeps and searches are running; stop one, or wait for it",
+                    most=MOST_RUNNING,
                 )
             mine = _campaigns.c.digest == content.digest
             text = json.dumps(content.to_dict())
@@ -119,9 +121,13 @@ class Campaigns:
         return self._read(running & mine)[::-1]
 
     def note(self, digest: str, **values: Any) -> None:
-        """Change its state, error or spent seconds."""
+        """Change its state or spent seconds."""
         with self._engine.begin() as c:
             c.execute(sa.update(_campaigns).where(_campaigns.c.digest == digest).values(**values))
+
+    def fail(self, digest: str, error: CompressionError) -> None:
+        """Note why it can't go on."""
+        self.note(digest, state="failed", error=json.dumps(in_all(error.__str__)))
 
     def stop(self, digest: str) -> None:
         """Stop one that is running; `start` goes on with it."""
@@ -144,5 +150,10 @@ class Campaigns:
                 content = KINDS[row.kind](json.loads(row.content))
             except (CompressionError, KeyError, ValueError):
                 continue  # of another version of the lab
-            found.append(Campaign(content, row.state, row.error, row.spent, row.created))
+            found.append(Campaign(content, row.state, _reason(row.error), row.spent, row.created))
         return found
+
+
+def _reason(noted: str) -> str:
+    """Why it failed; earlier versions of the lab noted that in English alone."""
+    return as_read(json.loads(noted) if noted.startswith("{") else noted)

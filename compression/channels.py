@@ -11,6 +11,7 @@ from torch import nn
 
 from .groups import Group, groups, narrow
 from .importance import taylor_scores
+from .language import tr
 from .models import Chain, prunable_layers
 from .networks import Architecture
 from .recipe import Step, choice, kept, knob, register
@@ -36,14 +37,18 @@ def too_late(before: tuple[Step, ...], what: str) -> str:
     """Why shapes can't change any more behind these steps, or an empty string."""
     for step in before:
         if step.name == what == "low_rank":
-            return "low_rank can be done once: the layers are split already"
+            return tr("low_rank can be done once: the layers are split already")
         if step.name == "activation_quantization":
-            return (
-                f"{what} has to come before activation_quantization, whose ranges are those of"
-                " the network as it was measured"
+            return tr(
+                "{step} has to come before activation_quantization, whose ranges are those of"
+                " the network as it was measured",
+                step=what,
             )
         if step.name == "low_rank":
-            return f"{what} has to come before low_rank, which splits layers of their final size"
+            return tr(
+                "{step} has to come before low_rank, which splits layers of their final size",
+                step=what,
+            )
     return ""
 
 
@@ -90,5 +95,7 @@ class ChannelPruning(Step):
         }
 
     def label(self) -> str:
-        by = "" if self.criterion == "magnitude" else f" by {self.criterion}"
-        return f"channels −{100 * self.ratio:.0f} %{by}"
+        label = tr("channels −{share:.0f} %", share=100 * self.ratio)
+        if self.criterion == "magnitude":
+            return label
+        return tr("{label} by {criterion}", label=label, criterion=tr(self.criterion))

@@ -67,7 +67,7 @@ def loads(data: bytes) -> Checkpoint:
         ValueError,
         RuntimeError,
     ) as e:
-        raise FormatError(f"not a checkpoint, or a damaged one: {e}") from None
+        raise FormatError("not a checkpoint, or a damaged one: {reason}", reason=str(e)) from None
 
 
 def _metadata(data: bytes) -> dict[str, Any]:

@@ -16,12 +16,14 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from .errors import DataError
+from .language import as_read, in_all, marked, tr
 from .settings import settings
 
 NAME = "cifar10"
@@ -100,11 +102,12 @@ def _unpacked(source: Source) -> dict[str, bytes]:
         return _of_archive(folder() / source.archive, source)
     except FileNotFoundError:
         raise DataError(
-            f"CIFAR-10 is not here: {source.archive} has to lie in the data folder"
-            f" (COMPRESSION_DATA); get it with `python -m compression fetch cifar10`"
+            "CIFAR-10 is not here: {archive} has to lie in the data folder (COMPRESSION_DATA); get"
+            " it with `python -m compression fetch cifar10`",
+            archive=source.archive,
         ) from None
     except OSError as e:
-        raise DataError(f"CIFAR-10 can't be read: {e}") from None
+        raise DataError("CIFAR-10 can't be read: {reason}", reason=str(e)) from None
 
 
 def _of_archive(path: Path, source: Source) -> dict[str, bytes]:
@@ -119,10 +122,12 @@ def _of_archive(path: Path, source: Source) -> dict[str, bytes]:
                     assert content is not None
                     found[name] = content.read(most + 1)
     except (tarfile.TarError, EOFError, zlib.error) as e:
-        raise DataError(f"{path.name}: not an archive, or a damaged one ({e})") from None
+        raise DataError(
+            "{name}: not an archive, or a damaged one ({reason})", name=path.name, reason=str(e)
+        ) from None
     missing = [name for name in PARTS if name not in found]
     if missing:
-        raise DataError(f"{path.name}: {missing[0]} is not in it")
+        raise DataError("{name}: {part} is not in it", name=path.name, part=missing[0])
     return found
 
 
@@ -130,12 +135,16 @@ def _images(name: str, raw: bytes, source: Source) -> tuple[np.ndarray, np.ndarr
     """Images (N, 3, 32, 32), labels (N,) of one file: per image a label, red, green, blue."""
     wanted = source.images * (1 + 3072)
     if len(raw) != wanted:
-        raise DataError(f"{name}: must have {wanted} bytes, has {len(raw)}")
+        raise DataError(
+            "{name}: must have {wanted} bytes, has {size}", name=name, wanted=wanted, size=len(raw)
+        )
     if source.parts and hashlib.sha256(raw).hexdigest() != source.parts[name]:
-        raise DataError(f"{name}: its checksum is wrong; the file is damaged or another one")
+        raise DataError(
+            "{name}: its checksum is wrong; the file is damaged or another one", name=name
+        )
     rows = np.frombuffer(raw, np.uint8).reshape(-1, 1 + 3072)
     if rows[:, 0].max() > 9:
-        raise DataError(f"{name}: labels must lie in 0..9")
+        raise DataError("{name}: labels must lie in 0..9", name=name)
     return rows[:, 1:].reshape(-1, *SHAPE), rows[:, 0]
 
 
@@ -159,7 +168,10 @@ def fetch(
             part.unlink(missing_ok=True)
     except (OSError, http.client.HTTPException) as e:
         raise DataError(
-            f"{source.archive} can't be fetched from {source.host}: {_reason(e)}"
+            "{archive} can't be fetched from {host}: {reason}",
+            archive=source.archive,
+            host=source.host,
+            reason=partial(_reason, e),
         ) from None
     return target
 
@@ -175,23 +187,34 @@ def _download(
                 raise DataError("stopped on request; nothing was kept")
             got += len(block)
             if got > source.size:
-                raise DataError(f"{source.archive}: more than {source.size} bytes came")
+                raise DataError(
+                    "{archive}: more than {whole} bytes came",
+                    archive=source.archive,
+                    whole=source.size,
+                )
             digest.update(block)
             out.write(block)
             progress(got / source.size)
     if got < source.size:
-        raise DataError(f"{source.archive}: only {got} of {source.size} bytes came; try again")
+        raise DataError(
+            "{archive}: only {got} of {whole} bytes came; try again",
+            archive=source.archive,
+            got=got,
+            whole=source.size,
+        )
     if digest.hexdigest() != source.sha256:
-        raise DataError(f"{source.archive}: what came is not the archive: wrong checksum")
+        raise DataError(
+            "{archive}: what came is not the archive: wrong checksum", archive=source.archive
+        )
 
 
 def _reason(e: Exception) -> str:
     """What went wrong, without the words of Python around it."""
     if isinstance(e, urllib.error.HTTPError):
         e.close()
-        return f"the server answers {e.code} {e.reason}"
+        return tr("the server answers {code} {reason}", code=e.code, reason=e.reason)
     if isinstance(e, http.client.HTTPException):
-        return f"the answer is not proper HTTP ({type(e).__name__})"
+        return tr("the answer is not proper HTTP ({kind})", kind=type(e).__name__)
     if isinstance(e, urllib.error.URLError) and isinstance(e.reason, Exception):
         e = e.reason
     if isinstance(e, OSError) and e.strerror:
@@ -203,13 +226,18 @@ def _reason(e: Exception) -> str:
 class Fetching:
     """How a download stands.
 
-    share: 0..1 of the archive; seconds: since it began; error: why it failed, or an empty string.
+    share: 0..1 of the archive; seconds: since it began; why: it failed, as `as_read` takes it.
     """
 
     share: float = 0.0
     seconds: float = 0.0
     live: bool = True
-    error: str = ""
+    why: Mapping[str, str] | str = ""
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or an empty string."""
+        return as_read(self.why)
 
 
 class Download:
@@ -253,12 +281,15 @@ class Download:
             self._thread.join(timeout=2)
 
     def _run(self, stop: threading.Event) -> None:
-        begun, share, error = time.monotonic(), 0.0, "it ended unexpectedly; the log says why"
+        begun, share = time.monotonic(), 0.0
+        why: Mapping[str, str] | str = marked("it ended unexpectedly; the log says why")
 
         def put(live: bool = True) -> None:
             with self._lock:
                 if not stop.is_set():  # one that was stopped has no say any more
-                    self.state = Fetching(share, time.monotonic() - begun, live, error * (not live))
+                    self.state = Fetching(
+                        share, time.monotonic() - begun, live, "" if live else why
+                    )
 
         def progress(now: float) -> None:
             nonlocal share
@@ -267,8 +298,8 @@ class Download:
 
         try:
             fetch(progress, stop.is_set, self.source)
-            error = ""
+            why = ""
         except DataError as e:
-            error = str(e)
+            why = in_all(e.__str__)
         finally:
             put(live=False)

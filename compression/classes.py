@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .evaluation import changed
+from .language import tr
 from .result import Accuracy, Change
 
 
@@ -65,4 +66,5 @@ def hurt_beyond(found: Accuracy) -> list[ClassChange]:
 
 def class_words(names: Sequence[str], place: int) -> str:
     """`class 8`, or the class's own name where that is a word."""
-    return f"class {names[place]}" if names[place].isdigit() else names[place]
+    name = names[place]
+    return tr("class {name}", name=name) if name.isdigit() else tr(name)

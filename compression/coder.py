@@ -389,7 +389,7 @@ def decode(
                 _Layer(io, levels, picture, side).code()
             found.append(levels)
     except (AssertionError, ValueError) as e:
-        raise FormatError(f"coded weights can't be decoded: {e}") from None
+        raise FormatError("coded weights can't be decoded: {reason}", reason=str(e)) from None
     if not io.range.maybe_exhausted():
         raise FormatError("coded weights are longer than the layers need")
     return found

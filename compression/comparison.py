@@ -14,54 +14,63 @@ from itertools import combinations
 
 from . import units
 from .data import DATASETS
+from .language import marked, tr
 from .networks import NETWORKS
 from .recipe import Recipe, Step, one_of
 
-NONE = "none"  # the value where a recipe does not have the step
+NONE = marked("none")  # the value where a recipe does not have the step
 WORDS = {
-    "n_m_pruning": "N:M pruning",
-    "distill": "student",
-    "fine_tune": "fine-tuning",
-    "train": "dense training",
+    "n_m_pruning": marked("N:M pruning"),
+    "distill": marked("student"),
+    "fine_tune": marked("fine-tuning"),
+    "train": marked("dense training"),
 }
 METHODS = {
-    "pruned": "pruning method",
-    "quantized": "quantization method",
-    "distilled": "distillation method",
-    "dense": "training method",
-    "combined": "combined method",
+    "pruned": marked("pruning"),
+    "quantized": marked("quantization"),
+    "distilled": marked("distillation"),
+    "dense": marked("training"),
+    "combined": marked("combined"),
 }
 # knobs that say by themselves what they are; of the others the step is named too
 ENOUGH = {"sparsity", "levels", "Q", "bits", "ratio", "temperature", "alpha"}
-MANY = {"sparsity": "sparsities", "levels": "numbers of levels", "Q": "values of Q"}
+MANY = {
+    "sparsity": marked("sparsities"),
+    "levels": marked("numbers of levels"),
+    "Q": marked("values of Q"),
+}
 MOST_NAMED = 3  # factors in a title
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One thing that differs. values: what each recipe has, in their order."""
+    """One thing that differs. values: what each recipe has, in their order; code: the name of the
+    knob that it is, where the name says no more.
+    """
 
     name: str
     values: tuple[str, ...]
+    code: str = ""
 
     @property
     def levels(self) -> tuple[str, ...]:
         """The different values: numbers ascending, else as they come; `none` first."""
         seen = list(dict.fromkeys(self.values))
         numbers = {v: _leading_number(v) for v in seen}
-        if all(v == NONE or not math.isnan(numbers[v]) for v in seen):
-            seen.sort(key=lambda v: -math.inf if v == NONE else numbers[v])
+        none = tr(NONE)
+        if all(v == none or not math.isnan(numbers[v]) for v in seen):
+            seen.sort(key=lambda v: -math.inf if v == none else numbers[v])
         return tuple(seen)
 
     @property
     def count(self) -> str:
         """`3 sparsities`."""
-        n, last = len(self.levels), self.name.split(" ")[-1]
-        many = MANY.get(self.name)
-        if many is None:
-            plain = not last.endswith("s") and " of " not in self.name
-            many = f"{self.name}s" if plain else f"values of {self.name}"
-        return f"{n} {many}"
+        n = len(self.levels)
+        if self.code in MANY:
+            return tr("{n} {things}", n=n, things=tr(MANY[self.code]))
+        if self.name.endswith("s") or " of " in self.name:
+            return tr("{n} values of {name}", n=n, name=self.name)
+        return tr("{n} {name}s", n=n, name=self.name)
 
     def says_the_same_as(self, other: Factor) -> bool:
         """Whether each value of one goes with exactly one value of the other."""
@@ -90,30 +99,44 @@ class Differences:
         """A few words: `2 sparsities × 3 numbers of levels`."""
         names = [f.name for f in self.factors]
         if not names:
-            return "Nothing differs"
+            return tr("Nothing differs")
         if len(names) == 1:
-            return f"Only the {names[0]} differs: {_and(list(self.factors[0].levels))}"
+            levels = _and(self.factors[0].levels)
+            return tr("Only the {name} differs: {levels}", name=names[0], levels=levels)
         if self.crossed:
             return " × ".join(f.count for f in self.factors)
         if len(names) > MOST_NAMED:
-            shown = ", ".join(names[:MOST_NAMED])
-            return f"{len(names)} things differ: {shown} and {len(names) - MOST_NAMED} more"
-        verb = "change together" if self.together == (tuple(names),) else "differ"
-        return _first_up(f"{_and(names)} {verb}")
+            return tr(
+                "{n} things differ: {names} and {more} more",
+                n=len(names),
+                names=tr(", ").join(names[:MOST_NAMED]),
+                more=len(names) - MOST_NAMED,
+            )
+        if self.together == (tuple(names),):
+            return _first_up(tr("{names} change together", names=_and(names)))
+        return _first_up(tr("{names} differ", names=_and(names)))
 
     @property
     def sentence(self) -> str:
         """All of it: what differs, with its values, and what is equal."""
+        equal = _and(self.equal)
         if not self.factors:
-            return f"These recipes are the same: {_and(list(self.equal))}."
-        found = [f"{f.name} ({', '.join(f.levels)})" for f in self.factors]
-        verb = "differs" if len(found) == 1 else "differ"
-        text = f"{_first_up(_and(found))} {verb}"
-        if len(self.factors) > 1 and self.crossed:
-            text += ", each value with each other one"
-        for names in self.together:
-            text += f"; {_and(list(names))} change together, so their effects can't be told apart"
-        return f"{text}. Equal: {_and(list(self.equal))}." if self.equal else f"{text}."
+            return tr("These recipes are the same: {equal}.", equal=equal)
+        said = tr("; ").join([_first_up(self._differ()), *map(_inseparable, self.together)])
+        if not self.equal:
+            return tr("{differences}.", differences=said)
+        return tr("{differences}. Equal: {equal}.", differences=said, equal=equal)
+
+    def _differ(self) -> str:
+        found = [
+            tr("{name} ({levels})", name=f.name, levels=tr(", ").join(f.levels))
+            for f in self.factors
+        ]
+        if len(found) == 1:
+            return tr("{name} differs", name=found[0])
+        if self.crossed:
+            return tr("{names} differ, each value with each other one", names=_and(found))
+        return tr("{names} differ", names=_and(found))
 
 
 @dataclass(frozen=True)
@@ -135,7 +158,7 @@ class _Slot:
     def words(self) -> str:
         """Its name; where several stand in for each other, their family."""
         names = {s.name for s in self.there}
-        return step_words(self.there[0]) if len(names) == 1 else METHODS[self.family].split(" ")[0]
+        return step_words(self.there[0]) if len(names) == 1 else tr(METHODS[self.family])
 
     def exclusive(self, other: _Slot) -> bool:
         """Whether no recipe has both."""
@@ -151,10 +174,10 @@ def differences(recipes: Sequence[Recipe]) -> Differences:
     """What differs between these recipes, at least one. Factors come in the order of the steps."""
     slots, which = _slots(recipes)
     own = [
-        ("network", lambda r: NETWORKS[one_of("model", r.model, NETWORKS)].title),
-        ("data set", lambda r: DATASETS[one_of("dataset", r.dataset, DATASETS)].title),
-        ("network width", lambda r: units.percent(r.width, 0)),
-        ("seed", lambda r: str(r.seed)),
+        (tr("network"), lambda r: NETWORKS[one_of("model", r.model, NETWORKS)].title),
+        (tr("data set"), lambda r: DATASETS[one_of("dataset", r.dataset, DATASETS)].title),
+        (tr("network width"), lambda r: units.percent(r.width, 0)),
+        (tr("seed"), lambda r: str(r.seed)),
     ]
     plain = [Factor(name, tuple(map(value, recipes))) for name, value in own]
     by_slot = [list(_factors_of(slot)) for slot in slots]
@@ -170,7 +193,7 @@ def differences(recipes: Sequence[Recipe]) -> Differences:
 
 def step_words(step: Step) -> str:
     """The method's name in plain words: `magnitude pruning`."""
-    return WORDS.get(step.name, step.name.replace("_", " "))
+    return tr(WORDS.get(step.name, step.name.replace("_", " ")))
 
 
 Key = tuple[str, int]  # a step's name, and how many of that name came before it
@@ -207,10 +230,11 @@ def _factors_of(slot: _Slot) -> Iterator[Factor]:
     varied = [_knob(slot, name) for name in _knob_names(slot)]
     found = [f for f in varied if f is not None]
     if len({s.name for s in slot.there}) > 1:
-        method = tuple(NONE if s is None else step_words(s) for s in slot.steps)
-        found.insert(0, Factor(METHODS[slot.family], method))
+        method = tuple(tr(NONE) if s is None else step_words(s) for s in slot.steps)
+        name = tr("{kind} method", kind=tr(METHODS[slot.family]))
+        found.insert(0, Factor(name, method))
     if not found and not slot.everywhere:
-        there = tuple(NONE if s is None else s.label() for s in slot.steps)
+        there = tuple(tr(NONE) if s is None else s.label() for s in slot.steps)
         found = [Factor(slot.words, there)]
     yield from found
 
@@ -221,27 +245,29 @@ def _knob_names(slot: _Slot) -> list[str]:
 
 def _knob(slot: _Slot, name: str) -> Factor | None:
     """A knob that does not have one value wherever it is."""
-    values = [_value(s, name) if s is not None else NONE for s in slot.steps]
+    values = [_value(s, name) if s is not None else tr(NONE) for s in slot.steps]
     having = {
         v for v, s in zip(values, slot.steps, strict=True) if s is not None and hasattr(s, name)
     }
     if len(having) < 2:
         return None
-    return Factor(name if name in ENOUGH else _qualified(slot, name), tuple(values))
+    if name in ENOUGH:
+        return Factor(tr(name), tuple(values), name)
+    return Factor(_qualified(slot, name), tuple(values))
 
 
 def _qualified(slot: _Slot, knob: str) -> str:
-    words = {"layers": "single layers"}.get(knob, knob.replace("_", " "))
-    return f"{words} of {slot.words}"
+    words = tr("single layers") if knob == "layers" else tr(knob.replace("_", " "))
+    return tr("{knob} of {step}", knob=words, step=slot.words)
 
 
 def _value(step: Step, name: str) -> str:
     field = next((f for f in dataclasses.fields(step) if f.name == name), None)
     if field is None:
-        return NONE
+        return tr(NONE)
     value, meta = getattr(step, name), field.metadata
     if "by_layer" in meta or "options" in meta:
-        return str(value) or NONE
+        return tr(value or NONE)
     if meta["grain"] == 0.01 and 0 <= meta["low"] < meta["high"] <= 1:
         return units.percent(value, 0)
     return f"{value:g}"
@@ -260,8 +286,8 @@ def _order(
     }
     if not swapped:
         return None
-    texts = (" → ".join(slots[s].words for s in o if s in swapped) or NONE for o in orders)
-    return Factor("order of the steps", tuple(texts))
+    texts = (" → ".join(slots[s].words for s in o if s in swapped) or tr(NONE) for o in orders)
+    return Factor(tr("order of the steps"), tuple(texts))
 
 
 def _together(factors: Sequence[Factor]) -> tuple[tuple[str, ...], ...]:
@@ -280,7 +306,8 @@ def _together(factors: Sequence[Factor]) -> tuple[tuple[str, ...], ...]:
 
 def _equal_words(factor: Factor) -> str:
     value = factor.values[0]
-    return f"{factor.name} {value}" if factor.name in ("network width", "seed") else value
+    named = factor.name in (tr("network width"), tr("seed"))
+    return f"{factor.name} {value}" if named else value
 
 
 def _whole() -> str:
@@ -293,7 +320,8 @@ def _equal_step(slot: _Slot, factors: Sequence[Factor]) -> str:
         return ""
     if not factors:
         return slot.words if slot.there[0].name == "train" else slot.there[0].label()
-    return f"the rest of {slot.words}" if len(_knob_names(slot)) > len(factors) else ""
+    whole = len(_knob_names(slot)) <= len(factors)
+    return "" if whole else tr("the rest of {step}", step=slot.words)
 
 
 def _leading_number(text: str) -> float:
@@ -304,8 +332,13 @@ def _leading_number(text: str) -> float:
         return math.nan
 
 
-def _and(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _inseparable(names: Sequence[str]) -> str:
+    return tr("{names} change together, so their effects can't be told apart", names=_and(names))
+
+
+def _and(words: Sequence[str]) -> str:
+    first, last = words[:-1], words[-1:]
+    return tr(" and ").join([*([tr(", ").join(first)] if first else []), *last])
 
 
 def _first_up(text: str) -> str:

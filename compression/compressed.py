@@ -198,6 +198,7 @@ def _weight(name: str, array: np.ndarray, attached: list[Attachment]) -> Compres
     table = _few_values(array)
     if table is not None:
         symbols = np.searchsorted(table, array.reshape(-1)).astype(np.int32)
+        table, symbols = _with_opposites(table, symbols)
         return CompressedTensor(name, array.shape, "codebook", symbols=symbols, table=table)
     return CompressedTensor(name, array.shape, "float", values=array.copy())
 
@@ -236,7 +237,21 @@ def _in_codebook(
     used, _, symbols = count_symbols(places)
     if not _few_enough(len(used), array):
         return None
-    return CompressedTensor(name, array.shape, "codebook", symbols=symbols, table=table[used])
+    table, symbols = _with_opposites(table[used], symbols)
+    return CompressedTensor(name, array.shape, "codebook", symbols=symbols, table=table)
+
+
+def _with_opposites(table: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The table, ascending, and the places in it, with the opposite of every value, where at least
+    half of the values have theirs: the coder tells signs and sizes apart, and half of the table is
+    enough.
+    """
+    values = table[table != 0]
+    both = np.unique(np.concatenate([table, -values]))
+    missing = len(both) - len(table)
+    if not 0 < missing <= len(values) / 2:
+        return table, symbols
+    return both, np.searchsorted(both, table).astype(np.int32)[symbols]
 
 
 def _on_grid(name: str, array: np.ndarray, quantizer: Grid | FixedPoint) -> CompressedTensor | None:

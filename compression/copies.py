@@ -10,8 +10,8 @@ import torch
 
 from .data import Dataset
 from .distortion import distorted
-from .inference import Forward
 
+Answers = Callable[[torch.Tensor], torch.Tensor]  # of inputs (N, *shape): logits (N, classes)
 ASKED = 5_000  # images made ready for the teacher at once
 
 
@@ -28,7 +28,7 @@ class Copies:
         more: int,
         strength: float,
         mirror: bool,
-        teacher: Forward | None,
+        teacher: Answers | None,
         generator: torch.Generator,
         watch: Callable[[float], None] = lambda done: None,
     ) -> None:
@@ -38,7 +38,7 @@ class Copies:
         self._generator, self._which = generator, torch.zeros(0, dtype=torch.int64)
         self.answers = None if teacher is None else self._ask(teacher, data, watch)
 
-    def _ask(self, teacher: Forward, data: Dataset, watch: Callable[[float], None]) -> torch.Tensor:
+    def _ask(self, teacher: Answers, data: Dataset, watch: Callable[[float], None]) -> torch.Tensor:
         """Logits float32 (copies, N, classes)."""
         parts = self.images.flatten(0, 1).split(ASKED)
         found = []

@@ -20,6 +20,7 @@ import torch
 
 from . import cifar10
 from .errors import DataError
+from .language import marked
 from .recipe import one_of
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -108,18 +109,30 @@ def read_idx(raw: bytes, dims: int, name: str = "idx") -> np.ndarray:
     """
     if len(raw) < 4 + 4 * dims:
         raise DataError(
-            f"{name}: an IDX file of {dims} axes has a header of {4 + 4 * dims} bytes, got"
-            f" {len(raw)}"
+            "{name}: an IDX file of {dims} axes has a header of {wanted} bytes, got {size}",
+            name=name,
+            dims=dims,
+            wanted=4 + 4 * dims,
+            size=len(raw),
         )
     zero, kind, axes = struct.unpack(">HBB", raw[:4])
     if zero or kind != IDX_TYPE_UINT8 or axes != dims:
         magic = (IDX_TYPE_UINT8 << 8) | dims
-        raise DataError(f"{name}: magic number must be 0x{magic:08x}, got 0x{raw[:4].hex()}")
+        raise DataError(
+            "{name}: magic number must be 0x{magic:08x}, got 0x{got}",
+            name=name,
+            magic=magic,
+            got=raw[:4].hex(),
+        )
     shape = struct.unpack(f">{dims}I", raw[4 : 4 + 4 * dims])
     wanted = int(np.prod([int(n) for n in shape], dtype=object))
     if wanted != len(raw) - 4 - 4 * dims:
         raise DataError(
-            f"{name}: shape {shape} needs {wanted} bytes, got {len(raw) - 4 - 4 * dims}"
+            "{name}: shape {shape} needs {wanted} bytes, got {got}",
+            name=name,
+            shape=shape,
+            wanted=wanted,
+            got=len(raw) - 4 - 4 * dims,
         )
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * dims).reshape(shape)
 
@@ -130,20 +143,26 @@ def read_idx_gz(path: Path, dims: int, sha256: str | None = None) -> np.ndarray:
         packed = path.read_bytes()
     except OSError as e:
         raise DataError(
-            f"{path.name}: can't be read ({e.strerror}); the data sets lie in assets/data"
+            "{name}: can't be read ({reason}); the data sets lie in assets/data",
+            name=path.name,
+            reason=e.strerror,
         ) from None
     if sha256 and hashlib.sha256(packed).hexdigest() != sha256:
         raise DataError(
-            f"{path.name}: its checksum is not the one in SHA256SUMS; the file is damaged or"
-            " another one"
+            "{name}: its checksum is not the one in SHA256SUMS; the file is damaged or another one",
+            name=path.name,
         )
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as f:
             raw = f.read(IDX_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as e:
-        raise DataError(f"{path.name}: can't be unpacked ({e})") from None
+        raise DataError(
+            "{name}: can't be unpacked ({reason})", name=path.name, reason=str(e)
+        ) from None
     if len(raw) > IDX_MAX_BYTES:
-        raise DataError(f"{path.name}: unpacks to more than {IDX_MAX_BYTES} bytes")
+        raise DataError(
+            "{name}: unpacks to more than {most} bytes", name=path.name, most=IDX_MAX_BYTES
+        )
     return read_idx(raw, dims, path.name)
 
 
@@ -161,7 +180,13 @@ def _read_idx_folder(name: str) -> tuple[Split, Split]:
             for f, dims in zip(files, (3, 1), strict=True)
         )
         if len(images) != len(labels):
-            raise DataError(f"{name}/{part}: {len(images)} images, {len(labels)} labels")
+            raise DataError(
+                "{name}/{part}: {images} images, {labels} labels",
+                name=name,
+                part=part,
+                images=len(images),
+                labels=len(labels),
+            )
         return _split(images[:, None], labels)
 
     return one("train"), one("t10k")
@@ -188,28 +213,28 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
 
 _FIGURES = tuple("0123456789")
 _CLOTHES = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
+    marked("T-shirt"),
+    marked("trouser"),
+    marked("pullover"),
+    marked("dress"),
+    marked("coat"),
+    marked("sandal"),
+    marked("shirt"),
+    marked("sneaker"),
+    marked("bag"),
+    marked("ankle boot"),
 )
 _THINGS = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+    marked("airplane"),
+    marked("automobile"),
+    marked("bird"),
+    marked("cat"),
+    marked("deer"),
+    marked("dog"),
+    marked("frog"),
+    marked("horse"),
+    marked("ship"),
+    marked("truck"),
 )
 DATASETS: dict[str, _Entry] = {
     "digits": _Entry("Digits 8×8", (1, 8, 8), _FIGURES, 0.3053, 0.3763, 16.0, _read_digits, 180),

@@ -37,7 +37,9 @@ def open_database(address: str, tables: sa.MetaData) -> sa.Engine:
             sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
         return with_tables(engine, tables)
     except (SQLAlchemyError, OSError, ImportError) as e:
-        raise StoreError(f"the store can't be opened: {str(e).splitlines()[0]}") from None
+        raise StoreError(
+            "the store can't be opened: {reason}", reason=str(e).splitlines()[0]
+        ) from None
 
 
 def with_tables(engine: sa.Engine, tables: sa.MetaData) -> sa.Engine:

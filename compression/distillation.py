@@ -16,6 +16,7 @@ from .errors import NotOffered
 from .groups import OUTPUTS, groups, narrow
 from .hints import HINTS, Hints, maps_of
 from .inference import Forward
+from .language import tr
 from .models import Chain, build, copy_weights, prunable_layers
 from .networks import NETWORKS, Architecture
 from .recipe import Step, choice, knob, register
@@ -108,7 +109,9 @@ def shortened(teacher: Chain, depth: float) -> Chain:
     a = teacher.architecture
     hidden = shallower(a, depth)
     if hidden is None:
-        raise NotOffered(f"{a.network} has no stages of blocks: its depth can't be changed")
+        raise NotOffered(
+            "{network} has no stages of blocks: its depth can't be changed", network=a.network
+        )
     if hidden == a.hidden:
         return teacher
     made = build(replace(a, hidden=hidden))
@@ -180,9 +183,14 @@ class Distill(Step):
 
     def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
         if self.depth < 1 and shallower(a, self.depth) is None:
-            return f"{a.network} has no stages of blocks: its depth can't be changed"
+            return tr(
+                "{network} has no stages of blocks: its depth can't be changed", network=a.network
+            )
         if self.hint == "attention" and not maps_of(a):
-            return f"{a.network} has no pictures inside that an attention hint could compare"
+            return tr(
+                "{network} has no pictures inside that an attention hint could compare",
+                network=a.network,
+            )
         return too_late(before, self.name)
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
@@ -214,15 +222,18 @@ class Distill(Step):
         return student
 
     def label(self) -> str:
-        words = f"student {100 * self.width:.0f} %"
+        label = tr("student {width:.0f} %", width=100 * self.width)
         if self.depth < 1:
-            words += f", depth {100 * self.depth:.0f} %"
+            label = tr("{label}, depth {depth:.0f} %", label=label, depth=100 * self.depth)
         if not self.epochs:
-            return f"{words} untrained"
-        teacher = "" if self.alpha else " without teacher"
+            return tr("{label} untrained", label=label)
         if self.initial == "random" and not self.alpha and self.hint == "none":
-            teacher = " from scratch"
-        return f"{words}{teacher}{'' if self.hint == 'none' else f', {self.hint} hint'}"
+            return tr("{label} from scratch", label=label)
+        if not self.alpha:
+            label = tr("{label} without teacher", label=label)
+        if self.hint == "none":
+            return label
+        return tr("{label}, {hint} hint", label=label, hint=tr(self.hint))
 
 
 def teacher_logits(teacher: nn.Module, context: Context) -> torch.Tensor:

@@ -59,17 +59,19 @@ def can_draw(dataset: str) -> bool:
 def strokes(value: object) -> Strokes:
     """A drawing as a browser sends it: a list of lists of whole numbers. Raises InvalidInput."""
     if not isinstance(value, list) or len(value) > MOST_STROKES:
-        raise InvalidInput(f"a drawing is a list of at most {MOST_STROKES} lines")
+        raise InvalidInput("a drawing is a list of at most {most} lines", most=MOST_STROKES)
     points = 0
     for line in value:
         if not isinstance(line, list) or len(line) < 2 or len(line) % 2:
             raise InvalidInput("a line of a drawing is a list of x, y, x, y …")
         points += len(line) // 2
         if points > MOST_POINTS:
-            raise InvalidInput(f"a drawing has at most {MOST_POINTS} points")
+            raise InvalidInput("a drawing has at most {most} points", most=MOST_POINTS)
         for x in line:
             if isinstance(x, bool) or not isinstance(x, int) or not 0 <= x <= FIELD:
-                raise InvalidInput(f"points of a drawing are whole numbers from 0 to {FIELD}")
+                raise InvalidInput(
+                    "points of a drawing are whole numbers from 0 to {most}", most=FIELD
+                )
     return Strokes(tuple(tuple(line) for line in value))
 
 
@@ -86,7 +88,11 @@ def image_of(source: Source, dataset: str) -> np.ndarray:
         case Chosen():
             images = load(dataset).split(source.split).images
             if not 0 <= source.place < len(images):
-                raise InvalidInput(f"image must lie in [0, {len(images) - 1}], got {source.place}")
+                raise InvalidInput(
+                    "image must lie in [0, {last}], got {got}",
+                    last=len(images) - 1,
+                    got=source.place,
+                )
             return images[source.place].numpy()
 
 
@@ -108,7 +114,9 @@ def _ink(drawn: Strokes) -> np.ndarray:
 def _fitted(ink: np.ndarray, dataset: str) -> np.ndarray:
     """Ink (any height and width, 0 to 1) as an image of the data set."""
     if dataset not in BOX:
-        raise InvalidInput(f"{DATASETS[dataset].title} has colour photographs: nothing to draw")
+        raise InvalidInput(
+            "{dataset} has colour photographs: nothing to draw", dataset=DATASETS[dataset].title
+        )
     rows, columns = np.nonzero(ink > FAINT * max(float(ink.max()), 1e-6))
     if not len(rows):
         raise InvalidInput("there is nothing in this image")
@@ -163,15 +171,21 @@ def _uploaded(data: bytes, dataset: str) -> np.ndarray:
 def _opened(data: bytes) -> Image.Image:
     """A picture out of a file, on white. Its size is checked before it is unpacked."""
     if len(data) > MOST_BYTES:
-        raise InvalidInput(f"an image has at most {MOST_BYTES // 10**6} MB, got {len(data)} bytes")
+        raise InvalidInput(
+            "an image has at most {most} MB, got {size} bytes",
+            most=MOST_BYTES // 10**6,
+            size=len(data),
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
             if picture.width * picture.height > MOST_PIXELS:
                 raise InvalidInput(
-                    f"an image has at most {MOST_PIXELS // 10**6} million pixels, got"
-                    f" {picture.width} × {picture.height}"
+                    "an image has at most {most} million pixels, got {width} × {height}",
+                    most=MOST_PIXELS // 10**6,
+                    width=picture.width,
+                    height=picture.height,
                 )
             upright = ImageOps.exif_transpose(picture)
             if "A" in upright.getbands() or "transparency" in upright.info:

@@ -15,6 +15,7 @@ from torch import nn
 
 from .data import load
 from .inference import one_thread
+from .language import marked, tr
 from .models import Chain, behind, prunable_layers, scale_and_shift
 from .pipeline import rebuilt
 from .recipe import Recipe
@@ -27,7 +28,7 @@ BATCH = 100
 @dataclass(frozen=True)
 class LayerDrift:
     """One layer of the base, against the run. Where something can't be compared it is None, and
-    `reason` says why.
+    `reason` says why. why: the text of that; shapes: of the run's and the base's weights.
 
     sparsity: share of zeros in the run's layer; weights: ||W - W0|| / ||W0||, batch norms taken
     into the weights; sqnr_db: power of the base's outputs by power of what changed, infinite where
@@ -39,7 +40,13 @@ class LayerDrift:
     weights: float | None
     sqnr_db: float | None
     cosine: float | None
-    reason: str = ""
+    why: str = ""
+    shapes: tuple[str, str] = ("", "")
+
+    @property
+    def reason(self) -> str:
+        run, base = self.shapes
+        return tr(self.why, run=run, base=base)
 
 
 def drift(base: Recipe, run: Recipe, split: str, store: Store) -> tuple[LayerDrift, ...]:
@@ -53,8 +60,8 @@ def compare_layers(base: Chain, run: Chain, inputs: torch.Tensor) -> tuple[Layer
     """inputs: float32 (N, *shape), at least one."""
     names = [name for name, _ in prunable_layers(base)]
     if base.architecture.network != run.architecture.network:
-        reason = "another network: layers of one name are not the same"
-        return tuple(LayerDrift(name, None, None, None, None, reason) for name in names)
+        why = marked("another network: layers of one name are not the same")
+        return tuple(LayerDrift(name, None, None, None, None, why) for name in names)
     outputs = _compare_outputs(base, run, names, inputs)
     return tuple(_layer(name, base, run, outputs.get(name)) for name in names)
 
@@ -62,19 +69,21 @@ def compare_layers(base: Chain, run: Chain, inputs: torch.Tensor) -> tuple[Layer
 def _layer(name: str, base: Chain, run: Chain, outputs: _Outputs | None) -> LayerDrift:
     mine, other = _find(base, name), _find(run, name)
     if mine is None or other is None:
-        return LayerDrift(name, None, None, None, None, "the run has no such layer")
+        why = marked("the run has no such layer")
+        return LayerDrift(name, None, None, None, None, why)
     parts = [layer.weight for _, layer in prunable_layers(other)]
     zeros = sum(int((W == 0).sum()) for W in parts) / sum(W.numel() for W in parts)
     W0, W = _weight(base, name), _weight(run, name)
-    reason, change = "", None
+    change, why = None, ""
+    shapes = _shape(W), _shape(W0)
     if W0.shape == W.shape:
         norm = float(W0.norm())
         change = float((W - W0).norm()) / norm if norm else math.nan
     else:
-        reason = f"its weights are {_shape(W)}, the base's {_shape(W0)}"
+        why = marked("its weights are {run}, the base's {base}")
     if outputs is None:
-        return LayerDrift(name, zeros, change, None, None, reason)
-    return LayerDrift(name, zeros, change, outputs.sqnr_db, outputs.cosine, reason)
+        return LayerDrift(name, zeros, change, None, None, why, shapes)
+    return LayerDrift(name, zeros, change, outputs.sqnr_db, outputs.cosine, why, shapes)
 
 
 def _shape(W: torch.Tensor) -> str:

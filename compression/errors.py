@@ -21,7 +21,8 @@ from .language import tr
 
 class CompressionError(Exception):
     """Base of all errors of this library. text: what went wrong; values: of the names in its
-    braces. It is said in the language of whoever reads it, wherever it was raised.
+    braces; a function among them is asked for its text then. It is said in the language of whoever
+    reads it, wherever it was raised.
     """
 
     def __init__(self, text: str = "", **values: Any) -> None:
@@ -29,7 +30,8 @@ class CompressionError(Exception):
         self.values = values
 
     def __str__(self) -> str:
-        return tr(self.args[0], **self.values)
+        values = {k: v() if callable(v) else v for k, v in self.values.items()}
+        return tr(self.args[0], **values)
 
 
 class InvalidInput(CompressionError):

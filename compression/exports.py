@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 
 import numpy as np
@@ -25,6 +25,7 @@ from .compressed import decompress
 from .data import Split, load
 from .errors import InvalidInput, NotOffered
 from .evaluation import accuracy, answers, logits
+from .language import FIRST, as_read, in_all, marked, speaking, tr
 from .models import Chain, effective_state
 from .networks import NETWORKS
 from .onnx_export import onnx_logits, onnx_model
@@ -36,13 +37,15 @@ from .store import Store
 
 LOADER = ROOT / "assets" / "loader" / "nnz_loader.py"
 TOLERANCE = 1e-4  # of logits, as a share of the largest one where that is above 1
+SPLITS = marked("validation"), marked("test")
 ASKED = 200  # images that the loader is asked about: it takes its time
 
 
 @dataclass(frozen=True)
 class Kind:
-    """title: for people; ending: of the file's name; about: what it is good for; make: from the
-    recipe, the split that it is checked on, and the store; why_not: a recipe to a reason or "".
+    """title: for people, to be translated; ending: of the file's name; about: what it is good for,
+    likewise; make: from the recipe, the split that it is checked on, and the store; why_not: a
+    recipe to a reason or "".
     """
 
     title: str
@@ -54,16 +57,21 @@ class Kind:
 
 @dataclass(frozen=True)
 class Export:
-    """A file to take away. checked: what was found when it was; digest: of the recipe that its
+    """A file to take away. found: when it was checked, by language; digest: of the recipe that its
     network is of; accuracy: where it was scored by another engine than ours, on the split asked
     for; ours: that of the same network here.
     """
 
     data: bytes
-    checked: str
+    found: Mapping[str, str]
     digest: str
     accuracy: Accuracy | None = None
     ours: Accuracy | None = None
+
+    @property
+    def checked(self) -> str:
+        """What was found when it was checked."""
+        return as_read(self.found)
 
     @property
     def file_digest(self) -> str:
@@ -79,9 +87,10 @@ def export(kind: str, recipe: Recipe, split: str, store: Store) -> Export:
     """The file, made and checked. The training of the recipe must be stored. Raises NotOffered,
     with the reason, where there is none, or where it is not what it should be.
     """
-    reason = why_not(kind, recipe)
-    if reason:
-        raise NotOffered(f"{KINDS[kind].title}: {reason}")
+    reason = partial(why_not, kind, recipe)
+    if reason():
+        title = partial(tr, KINDS[kind].title)
+        raise NotOffered("{kind}: {reason}", kind=title, reason=reason)
     return KINDS[kind].make(recipe, split, store)
 
 
@@ -124,11 +133,13 @@ def _is_int8(recipe: Recipe) -> bool:
 
 
 def _about(recipe: Recipe) -> dict[str, str]:
-    """What metadata say."""
+    """What metadata say, in English."""
+    with speaking(FIRST):
+        label = recipe.label
     return {
         "digest": recipe.digest,
         "recipe": recipe.to_json(),
-        "network": f"{NETWORKS[recipe.model].title}, {recipe.label}",
+        "network": f"{NETWORKS[recipe.model].title}, {label}",
         "dataset": recipe.dataset,
         "made_by": "Compression Lab",
     }
@@ -137,7 +148,8 @@ def _about(recipe: Recipe) -> dict[str, str]:
 def _nnz(recipe: Recipe, split: str, store: Store) -> Export:
     file = nnz_file(recipe, store)
     storage.loads(file)
-    return Export(file, "Read back: its network is the one that was scored.", recipe.digest)
+    said = in_all(lambda: tr("Read back: its network is the one that was scored."))
+    return Export(file, said, recipe.digest)
 
 
 def _loader(recipe: Recipe, split: str, store: Store) -> Export:
@@ -147,16 +159,17 @@ def _loader(recipe: Recipe, split: str, store: Store) -> Export:
     network = _loader_module().Network(file)
     for t in compressed.tensors:
         if network.arrays[t.name].tobytes() != t.decoded().tobytes():
-            raise NotOffered(f"the loader reads {t.name} otherwise than the lab does")
+            raise NotOffered("the loader reads {name} otherwise than the lab does", name=t.name)
     few = Split(images.images[:ASKED], images.labels[:ASKED])
     found = network.logits(few.images.numpy())
     if not compressed.architecture.activation_bits:
-        _same_logits(found, _ours(decompress(compressed), recipe, few), "the loader")
-    words = f"Tried with this file: every weight to the bit, {len(few)} images answered alike."
-    if compressed.architecture.activation_bits:
-        same = _alike(found, _ours(decompress(compressed), recipe, few))
-        words = f"Tried with this file: every weight to the bit, {same} of {len(few)} images alike."
-    return Export(LOADER.read_bytes(), words, recipe.digest)
+        _same_logits(found, _ours(decompress(compressed), recipe, few), marked("the loader"))
+        alike = marked("Tried with this file: every weight to the bit, {n} images answered alike.")
+        return Export(LOADER.read_bytes(), in_all(partial(tr, alike, n=len(few))), recipe.digest)
+    same = _alike(found, _ours(decompress(compressed), recipe, few))
+    words = marked("Tried with this file: every weight to the bit, {same} of {n} images alike.")
+    said = in_all(partial(tr, words, same=same, n=len(few)))
+    return Export(LOADER.read_bytes(), said, recipe.digest)
 
 
 @lru_cache(maxsize=1)
@@ -187,11 +200,19 @@ def _same_logits(found: np.ndarray, ours: np.ndarray, who: str) -> float:
     apart[(found == ours) | (np.isnan(found) & np.isnan(ours))] = 0.0
     most = float(apart.max(initial=0.0))
     if not most <= TOLERANCE * largest:  # also where it is NaN
-        raise NotOffered(f"{who} answers with other logits than the lab: they differ by {most:.2g}")
+        raise NotOffered(
+            "{who} answers with other logits than the lab: they differ by {most:.2g}",
+            who=partial(tr, who),
+            most=most,
+        )
     first, second = np.sort(np.nan_to_num(ours), 1)[:, :-3:-1].T
     wrong = (answers(found) != answers(ours)) & (first - second > 2 * most)
     if wrong.any():
-        raise NotOffered(f"{who} answers {int(wrong.sum())} images with other classes than the lab")
+        raise NotOffered(
+            "{who} answers {n} images with other classes than the lab",
+            who=partial(tr, who),
+            n=int(wrong.sum()),
+        )
     return most
 
 
@@ -201,13 +222,26 @@ def _onnx(recipe: Recipe, split: str, store: Store) -> Export:
     found, ours = onnx_logits(file, images.images.numpy()), _ours(model, recipe, images)
     most = _same_logits(found, ours, "ONNX Runtime")
     same, n = _alike(found, ours), len(images)
-    count = f"all {n:,}" if same == n else f"{same:,} of {n:,}"
-    ties = "" if same == n else " (the others are ties)"
-    words = (
-        f"ONNX Runtime answers {count} {split} images as the lab does{ties}; logits differ by"
-        f" {most:.6f} at most."
-    )
-    return Export(file, words, recipe.digest, *_scores(found, ours, images))
+
+    def said() -> str:
+        if same == n:
+            return tr(
+                "ONNX Runtime answers all {n:,} {split} images as the lab does; logits differ by"
+                " {most:.6f} at most.",
+                n=n,
+                split=tr(split),
+                most=most,
+            )
+        return tr(
+            "ONNX Runtime answers {same:,} of {n:,} {split} images as the lab does (the others are"
+            " ties); logits differ by {most:.6f} at most.",
+            same=same,
+            n=n,
+            split=tr(split),
+            most=most,
+        )
+
+    return Export(file, in_all(said), recipe.digest, *_scores(found, ours, images))
 
 
 def _onnx_int8(recipe: Recipe, split: str, store: Store) -> Export:
@@ -216,11 +250,19 @@ def _onnx_int8(recipe: Recipe, split: str, store: Store) -> Export:
     file = onnx_model(model, recipe.dataset, _about(whole))
     found, ours = onnx_logits(file, images.images.numpy()), _ours(model, recipe, images)
     theirs, here = _scores(found, ours, images)
-    words = (
-        f"{100 * theirs.value:.2f} % right in ONNX Runtime ({split}), the lab's own int8"
-        f" {100 * here.value:.2f} %; {_alike(found, ours):,} of {len(images):,} answered alike."
-    )
-    return Export(file, words, whole.digest, theirs, here)
+
+    def said() -> str:
+        return tr(
+            "{right:.2f} % right in ONNX Runtime ({split}), the lab's own int8 {own:.2f} %;"
+            " {same:,} of {n:,} answered alike.",
+            right=100 * theirs.value,
+            split=tr(split),
+            own=100 * here.value,
+            same=_alike(found, ours),
+            n=len(images),
+        )
+
+    return Export(file, in_all(said), whole.digest, theirs, here)
 
 
 def _scores(found: np.ndarray, ours: np.ndarray, images: Split) -> tuple[Accuracy, Accuracy]:
@@ -238,7 +280,7 @@ def _int8_reason(recipe: Recipe) -> str:
 def _float_reason(recipe: Recipe) -> str:
     if not _is_int8(recipe):
         return ""
-    return "its layers compute with whole numbers, there are no floats to export; take int8"
+    return tr("its layers compute with whole numbers, there are no floats to export; take int8")
 
 
 def _safetensors(recipe: Recipe, split: str, store: Store) -> Export:
@@ -249,7 +291,8 @@ def _safetensors(recipe: Recipe, split: str, store: Store) -> Export:
     back = read_safetensors(file)
     if any(back[name].tobytes() != value.numpy().tobytes() for name, value in state.items()):
         raise NotOffered("the safetensors file gives other weights back")
-    return Export(file, f"Read back: all {len(state)} tensors to the bit.", recipe.digest)
+    said = in_all(partial(tr, marked("Read back: all {n} tensors to the bit."), n=len(state)))
+    return Export(file, said, recipe.digest)
 
 
 def _in_order(file: bytes) -> bytes:
@@ -266,7 +309,8 @@ def _recipe(recipe: Recipe, split: str, store: Store) -> Export:
     text = recipe.to_json(2)
     if Recipe.from_json(text) != recipe:
         raise NotOffered("the text gives another recipe back")
-    return Export(text.encode(), "Read back: the same digest.", recipe.digest)
+    said = in_all(lambda: tr("Read back: the same digest."))
+    return Export(text.encode(), said, recipe.digest)
 
 
 def _python(recipe: Recipe, split: str, store: Store) -> Export:
@@ -275,15 +319,18 @@ def _python(recipe: Recipe, split: str, store: Store) -> Export:
         f"\n\nMeasured when this was written: {found.cost.bytes} bytes,"
         f" {100 * found.test.value:.2f} % of the test images right."
     )  # fmt: skip
+    with speaking(FIRST):
+        label = recipe.label
     text = PYTHON.format(
-        network=f"{NETWORKS[recipe.model].title} on {recipe.dataset}, {recipe.label}",
+        network=f"{NETWORKS[recipe.model].title} on {recipe.dataset}, {label}",
         figures=figures,
         digest=recipe.digest,
         recipe=json.dumps(recipe.to_dict(), indent=4, sort_keys=True),
         file=file_name("nnz", recipe),
     )
     compile(text, "<export>", "exec")
-    return Export(text.encode(), "Compiled; tests of the lab run such files.", recipe.digest)
+    said = in_all(lambda: tr("Compiled; tests of the lab run such files."))
+    return Export(text.encode(), said, recipe.digest)
 
 
 PYTHON = '''"""{network}: recipe {digest} of Compression Lab, run again.{figures}
@@ -312,42 +359,47 @@ if __name__ == "__main__":
 
 KINDS: dict[str, Kind] = {
     "nnz": Kind(
-        "Compressed file",
+        marked("Compressed file"),
         ".nnz",
-        "The bytes that were measured; needs the loader or this lab.",
+        marked("The bytes that were measured; needs the loader or this lab."),
         _nnz,
     ),
     "loader": Kind(
-        "Loader",
+        marked("Loader"),
         ".py",
-        "Reads and runs any .nnz file in numpy and constriction alone.",
+        marked("Reads and runs any .nnz file in numpy and constriction alone."),
         _loader,
     ),
     "onnx": Kind(
-        "ONNX, floats",
+        marked("ONNX, floats"),
         ".onnx",
-        "Runs wherever ONNX does; pruned channels are really gone.",
+        marked("Runs wherever ONNX does; pruned channels are really gone."),
         _onnx,
         _float_reason,
     ),
     "onnx-int8": Kind(
-        "ONNX, int8",
+        marked("ONNX, int8"),
         "-int8.onnx",
-        "Whole numbers inside: static QDQ, weights by output.",
+        marked("Whole numbers inside: static QDQ, weights by output."),
         _onnx_int8,
         _int8_reason,
     ),
     "safetensors": Kind(
-        "Weights",
+        marked("Weights"),
         ".safetensors",
-        "The decoded float32 tensors by name (safetensors).",
+        marked("The decoded float32 tensors by name (safetensors)."),
         _safetensors,
     ),
     "recipe": Kind(
-        "Recipe",
+        marked("Recipe"),
         ".json",
-        "What was done (JSON): the lab makes the same again.",
+        marked("What was done (JSON): the lab makes the same again."),
         _recipe,
     ),
-    "python": Kind("Python file", ".py", "Repeats the run in the lab's folder.", _python),
+    "python": Kind(
+        marked("Python file"),
+        ".py",
+        marked("Repeats the run in the lab's folder."),
+        _python,
+    ),
 }

@@ -11,12 +11,18 @@ from typing import Any, NamedTuple
 
 from . import units
 from .errors import InvalidInput
+from .language import marked, tr
 from .pareto import front
 from .recipe import Recipe, number, one_of
 from .result import Result
 
 MINIMIZE = ("bytes", "macs", "points")
 OTHER = {"bytes": "points", "macs": "points", "points": "bytes"}  # the second axis of the front
+WANTED = {
+    "bytes": marked("smallest file with at most {limits}"),
+    "macs": marked("fewest multiply-adds with at most {limits}"),
+    "points": marked("most accurate with at most {limits}"),
+}
 LONGEST = 24 * 3600
 
 
@@ -82,7 +88,7 @@ class Goal:
         try:
             return Goal(**{**values, "models": tuple(listed)})
         except TypeError as e:
-            raise InvalidInput(f"a goal is not complete: {e}") from None
+            raise InvalidInput("a goal is not complete: {reason}", reason=str(e)) from None
 
     @property
     def digest(self) -> str:
@@ -102,20 +108,20 @@ class Goal:
     @property
     def label(self) -> str:
         """`smallest file with at most 1 point lost`."""
-        best = {"bytes": "smallest file", "macs": "fewest multiply-adds", "points": "most accurate"}
         words = [WORDS[name](limit) for name, limit in self.limits.items()]
-        return f"{best[self.minimize]} with at most {' and '.join(words)}"
+        return tr(WANTED[self.minimize], limits=tr(" and ").join(words))
 
 
 def points(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") + (
-        " point lost" if value == 1 else " points lost"
-    )
+    number = f"{value:.2f}".rstrip("0").rstrip(".")
+    if value == 1:
+        return tr("{points} point lost", points=number)
+    return tr("{points} points lost", points=number)
 
 
 WORDS: dict[str, Callable[[float], str]] = {
     "bytes": units.size,
-    "macs": lambda n: f"{units.quantity(n)} multiply-adds",
+    "macs": lambda n: tr("{number} multiply-adds", number=units.quantity(n)),
     "ms": lambda ms: f"{ms:.3g}{units.NBSP}ms",
     "points": points,
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 from .baselines import baseline
 from .errors import CompressionError, InvalidInput
+from .language import tr, tr_n
 from .pipeline import check
 from .recipe import Recipe, Step, number, one_of, parse_step, parse_steps, steps_text
 
@@ -53,16 +54,22 @@ class Sweep:
     def __post_init__(self) -> None:
         for name in ("models", "widths", "seeds"):
             if not getattr(self, name):
-                raise InvalidInput(f"sweep.{name}: at least one is needed")
+                raise InvalidInput("sweep.{name}: at least one is needed", name=name)
         for axis in self.axes:
             if not 0 <= axis.place < len(self.steps):
-                raise InvalidInput(f"an axis names step {axis.place}, there are {len(self.steps)}")
+                raise InvalidInput(
+                    "an axis names step {place}, there are {n}", place=axis.place, n=len(self.steps)
+                )
             step = self.steps[axis.place]
-            one_of(f"knob of {step.name}", axis.knob, [f.name for f in fields(step)])
+            one_of(tr("knob of {step}", step=step.name), axis.knob, [f.name for f in fields(step)])
             if not axis.values or len(axis.values) > MOST_VALUES:
-                raise InvalidInput(f"an axis has 1 to {MOST_VALUES} values, got {len(axis.values)}")
+                raise InvalidInput(
+                    "an axis has 1 to {most} values, got {n}", most=MOST_VALUES, n=len(axis.values)
+                )
         if self.size > MOST_RUNS:
-            raise InvalidInput(f"a sweep has at most {MOST_RUNS} runs, got {self.size}")
+            raise InvalidInput(
+                "a sweep has at most {most} runs, got {size}", most=MOST_RUNS, size=self.size
+            )
 
     @property
     def size(self) -> int:
@@ -78,17 +85,14 @@ class Sweep:
     @property
     def label(self) -> str:
         """`2 networks, sparsity × 5, levels × 4`."""
+        models, widths, seeds = map(len, (self.models, self.widths, self.seeds))
         parts = [
-            f"{len(values)} {word}"
-            for word, values in (
-                ("networks", self.models),
-                ("widths", self.widths),
-                ("seeds", self.seeds),
-            )
-            if len(values) > 1
+            *([tr("{n} networks", n=models)] if models > 1 else []),
+            *([tr("{n} widths", n=widths)] if widths > 1 else []),
+            *([tr("{n} seeds", n=seeds)] if seeds > 1 else []),
+            *(f"{tr(a.knob)} × {len(a.values)}" for a in self.axes),
         ]
-        parts += [f"{a.knob} × {len(a.values)}" for a in self.axes]
-        return ", ".join(parts) or "1 run"
+        return tr(", ").join(parts) or tr_n("{n} run", "{n} runs", 1)
 
     def recipes(self) -> tuple[list[Recipe], list[str]]:
         """The recipes, each once, seed by seed so that early results cover the plane; and why some
@@ -138,7 +142,7 @@ class Sweep:
                 tuple(values["seeds"]),
             )
         except (KeyError, TypeError, ValueError) as e:
-            raise InvalidInput(f"not a sweep: {e}") from None
+            raise InvalidInput("not a sweep: {reason}", reason=str(e)) from None
 
 
 def parse_axes(texts: Sequence[str]) -> tuple[tuple[Step, ...], tuple[Axis, ...]]:
@@ -153,9 +157,11 @@ def parse_axes(texts: Sequence[str]) -> tuple[tuple[Step, ...], tuple[Axis, ...]
         known = {f.name: f for f in fields(step)}
         for part in filter(None, rest.split(",")):
             knob, equals, value = part.partition("=")
-            one_of(f"knob of {step.name}", knob, known)
+            one_of(tr("knob of {step}", step=step.name), knob, known)
             if not equals:
-                raise InvalidInput(f"{step.name}: {part[:40]!r} is not of the form knob=values")
+                raise InvalidInput(
+                    "{step}: {got!r} is not of the form knob=values", step=step.name, got=part[:40]
+                )
             if "by_layer" in known[knob].metadata:
                 step = step.changed(**{knob: value})
                 continue
@@ -176,11 +182,11 @@ def values_of(text: str, field: Field[Any]) -> tuple[Value, ...]:
     meta, what = field.metadata, field.name
     parts = [part for part in re.split(r"[,;|\s]+", text.strip()) if part]
     if "by_layer" in meta:
-        raise InvalidInput(f"{what}: settings of single layers are no axis")
+        raise InvalidInput("{what}: settings of single layers are no axis", what=what)
     if "options" in meta:
         words = [one_of(what, part, meta["options"]) for part in parts]
         if not words:
-            raise InvalidInput(f"{what}: at least one word is needed")
+            raise InvalidInput("{what}: at least one word is needed", what=what)
         return tuple(dict.fromkeys(words))
     limits: dict[str, Any] = {k: meta[k] for k in ("low", "high", "grain")}
     whole = isinstance(field.default, int)
@@ -193,7 +199,7 @@ def values_of(text: str, field: Field[Any]) -> tuple[Value, ...]:
         else:
             found.append(_number(what, part))
     if not found:
-        raise InvalidInput(f"{what}: at least one value is needed")
+        raise InvalidInput("{what}: at least one value is needed", what=what)
     checked = [number(what, value, **limits, whole=whole) for value in found]
     return tuple(dict.fromkeys(checked))
 
@@ -202,14 +208,17 @@ def _number(what: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise InvalidInput(f"{what}: {text[:40]!r} is not a number") from None
+        raise InvalidInput("{what}: {got!r} is not a number", what=what, got=text[:40]) from None
     return int(value) if value.is_integer() else value
 
 
 def _between(low: float, high: float, n: int, whole: bool) -> Sequence[float]:
     if n < 2 or not low < high:
         raise InvalidInput(
-            f"a span needs two ends and at least 2 values, got {low:g}..{high:g}:{n}"
+            "a span needs two ends and at least 2 values, got {low:g}..{high:g}:{n}",
+            low=low,
+            high=high,
+            n=n,
         )
     if whole and low > 0:
         return [round(low * (high / low) ** (i / (n - 1))) for i in range(n)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from .errors import InvalidInput
+from .language import marked, tr
 
 NAME, NOTE = 60, 2_000  # characters, at most
 
@@ -18,11 +20,14 @@ class Label:
     starred: bool = False
 
     def __post_init__(self) -> None:
-        for what, most in (("name", NAME), ("note", NOTE)):
-            text = readable(f"a run's {what}", getattr(self, what), most, lines=what == "note")
-            object.__setattr__(self, what, text)
+        for field, what, most in (
+            ("name", marked("a run's name"), NAME),
+            ("note", marked("a run's note"), NOTE),
+        ):
+            text = readable(what, getattr(self, field), most, lines=field == "note")
+            object.__setattr__(self, field, text)
         if not isinstance(self.starred, bool):
-            raise InvalidInput(f"a run is starred or not, got {self.starred!r}")
+            raise InvalidInput("a run is starred or not, got {got!r}", got=self.starred)
 
 
 def readable(what: str, text: object, most: int, lines: bool = False) -> str:
@@ -30,13 +35,22 @@ def readable(what: str, text: object, most: int, lines: bool = False) -> str:
     characters; lines: whether there may be several. Raises InvalidInput.
     """
     if not isinstance(text, str):
-        raise InvalidInput(f"{what} must be text, got {type(text).__name__}")
+        raise InvalidInput(
+            "{what} must be text, got {kind}", what=partial(tr, what), kind=type(text).__name__
+        )
     text = text.strip()
     if len(text) > most:
-        raise InvalidInput(f"{what} has at most {most:,} characters, got {len(text):,}")
+        raise InvalidInput(
+            "{what} has at most {most:,} characters, got {n:,}",
+            what=partial(tr, what),
+            most=most,
+            n=len(text),
+        )
     unseen = [c for c in text if not c.isprintable() and not (lines and c == "\n")]
     if unseen:
-        raise InvalidInput(f"{what} must be readable text, got {unseen[0]!r} in it")
+        raise InvalidInput(
+            "{what} must be readable text, got {got!r} in it", what=partial(tr, what), got=unseen[0]
+        )
     return text
 
 

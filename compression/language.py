@@ -8,7 +8,7 @@ reads; everything else, workers and the command line among it, speaks English.
 from __future__ import annotations
 
 import gettext
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -66,6 +66,20 @@ def tr_n(one: str, many: str, n: float, **values: Any) -> str:
 def marked(text: str) -> str:
     """As it is: to be translated by `tr` where it is shown."""
     return text
+
+
+def in_all(say: Callable[[], str]) -> dict[str, str]:
+    """What `say` says, by language: for who reads it later or elsewhere, see `as_read`."""
+    found = {}
+    for language in LANGUAGES:
+        with speaking(language):
+            found[language] = say()
+    return found
+
+
+def as_read(said: Mapping[str, str] | str) -> str:
+    """What `in_all` or `marked` has kept, in the current language."""
+    return tr(said) if isinstance(said, str) else said.get(current(), said[FIRST])
 
 
 def original(said: str) -> str | None:

@@ -103,7 +103,9 @@ def symbols_of(found: Levels, table: np.ndarray | None) -> np.ndarray:
                 raise FormatError("a weight is 0, which the codebook does not have")
             whole -= found.levels > 0
         if whole.min(initial=0) < 0 or whole.max(initial=0) >= len(table):
-            raise FormatError(f"a weight lies outside of the {len(table)} values of its codebook")
+            raise FormatError(
+                "a weight lies outside of the {n} values of its codebook", n=len(table)
+            )
     elif size.max(initial=0) >= 2**24:
         raise FormatError("a symbol is larger than 2^24")
     return whole.astype(np.int32)

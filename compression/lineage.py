@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .language import tr
 from .recipe import Recipe, Step
 
 Key = tuple[object, ...]
@@ -25,7 +26,7 @@ class Node(NamedTuple):
             return self.recipe.label
         first = len(self.recipe.steps) - len(self.steps)
         done = self.recipe.steps[max(first, len(self.recipe.dense.steps)) :]
-        return ", ".join(step.label() for step in done)
+        return tr(", ").join(step.label() for step in done)
 
 
 class Lineage:

@@ -254,7 +254,8 @@ class Live:
         dense, start = ask.recipe.dense, start_of(ask.recipe, self.store)
         if any(step.is_training for step in ask.recipe.steps[len(start.steps) :]):
             raise JobError(
-                f"{ask.recipe.label}: has to be trained first, which the sliders do not do"
+                "{recipe.label}: has to be trained first, which the sliders do not do",
+                recipe=ask.recipe,
             )
         key = f"{start.digest}/{dense.digest}/{ask.split}"
         if key not in self._bases:

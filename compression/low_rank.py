@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .channels import too_late
+from .language import tr
 from .models import NORMS, Chain, attached_parts, build, carry, copy_weights, prunable_layers
 from .networks import Architecture
 from .recipe import Step, knob, register
@@ -71,7 +72,7 @@ class LowRank(Step):
         return made.train(model.training)
 
     def label(self) -> str:
-        return f"rank {100 * self.share:.0f} %"
+        return tr("rank {share:.0f} %", share=100 * self.share)
 
 
 def _carry_small(model: Chain, made: Chain) -> None:

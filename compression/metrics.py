@@ -10,20 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import units
+from .language import marked, tr
 from .result import Accuracy, Result
 
 
 @dataclass(frozen=True)
 class Unit:
     """How a number is written. hover: plotly's format and what follows it; log: it differs by
-    factors; less, more: what a difference of it is called.
+    factors; less, more: what is said of a difference, with its amount.
     """
 
     text: Callable[[float], str]
     hover: tuple[str, str]
     log: bool = False
-    less: str = "less"
-    more: str = "more"
+    less: str = marked("{amount} less")
+    more: str = marked("{amount} more")
 
 
 def _fixed(digits: int, unit: str) -> Callable[[float], str]:
@@ -37,7 +38,7 @@ def _seconds(value: float) -> str:
     return units.duration(value) if value >= 9.5 else f"{value:.2g}{units.NBSP}s"
 
 
-BYTES = Unit(units.size, (".3s", "B"), log=True, less="saved")
+BYTES = Unit(units.size, (".3s", "B"), log=True, less=marked("{amount} saved"))
 COUNT = Unit(units.quantity, (".3s", ""), log=True)
 RATIO = Unit(units.times, (".3r", "×"), log=True)
 PERCENT = Unit(_fixed(2, "%"), (".2f", " %"))
@@ -52,8 +53,8 @@ _POWERS = tuple(m * 10.0**d for d in range(10) for m in (1, 2, 5))  # 1, 2, 5, 1
 class Measure:
     """One number of a result.
 
-    lower: whether less of it is better; of: its value on a split, None where it is not known;
-    stops: where a filter can begin or end.
+    title: translated where it is shown; lower: whether less of it is better; of: its value on a
+    split, None where it is not known; stops: where a filter can begin or end.
     """
 
     title: str
@@ -68,12 +69,12 @@ class Measure:
     def difference(self, before: float, after: float) -> str:
         """`29.0 kB saved`, `1.00 pt lost`, `no difference`."""
         if before == after:
-            return "no difference"
-        less, more = self.unit.less, self.unit.more
-        unit = self.unit
+            return tr("no difference")
+        unit, less, more = self.unit, self.unit.less, self.unit.more
         if self.unit is PERCENT:
-            unit, less, more = POINTS, ("less" if self.lower else "lost"), "gained"
-        return f"{unit.text(abs(after - before))} {less if after < before else more}"
+            unit, more = POINTS, marked("{amount} gained")
+            less = less if self.lower else marked("{amount} lost")
+        return tr(less if after < before else more, amount=unit.text(abs(after - before)))
 
 
 def _score(result: Result, split: str) -> Accuracy | None:
@@ -102,77 +103,77 @@ _SHARES += (99.0, 99.5, 100.0)
 _SIZES = tuple(s for s in _POWERS if 100 <= s <= 1e8)
 
 MEASURES: dict[str, Measure] = {
-    "bytes": Measure("File size", BYTES, True, lambda r, _: r.cost.bytes, _SIZES),
-    "accuracy": Measure("Accuracy", PERCENT, False, _accuracy, _SHARES),
+    "bytes": Measure(marked("File size"), BYTES, True, lambda r, _: r.cost.bytes, _SIZES),
+    "accuracy": Measure(marked("Accuracy"), PERCENT, False, _accuracy, _SHARES),
     "lost": Measure(
-        "Points lost",
+        marked("Points lost"),
         POINTS,
         True,
         _lost,
         (-100.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
     ),
     "ratio": Measure(
-        "Compression ratio",
+        marked("Compression ratio"),
         RATIO,
         False,
         lambda r, _: r.ratio,
         tuple(s for s in _POWERS if s <= 1_000),
     ),
     "nonzero_weights": Measure(
-        "Non-zero weights", COUNT, True, lambda r, _: r.cost.nonzero_weights, _POWERS
+        marked("Non-zero weights"), COUNT, True, lambda r, _: r.cost.nonzero_weights, _POWERS
     ),
     "sparsity": Measure(
-        "Sparsity",
+        marked("Sparsity"),
         PERCENT,
         False,
         lambda r, _: 100 * (1 - r.cost.nonzero_weights / r.cost.weights),
         _SHARES,
     ),
-    "params": Measure("Parameters", COUNT, True, lambda r, _: r.cost.params, _POWERS),
+    "params": Measure(marked("Parameters"), COUNT, True, lambda r, _: r.cost.params, _POWERS),
     "nonzero_macs": Measure(
-        "Multiply-adds",
+        marked("Multiply-adds"),
         COUNT,
         True,
         lambda r, _: r.cost.nonzero_macs,
         _POWERS,
     ),
     "macs": Measure(
-        "Multiply-adds, dense",
+        marked("Multiply-adds, dense"),
         COUNT,
         True,
         lambda r, _: r.cost.macs,
         _POWERS,
     ),
     "bits_per_weight": Measure(
-        "Bits per weight",
+        marked("Bits per weight"),
         BITS,
         True,
         lambda r, _: 8 * r.cost.bytes / r.baseline.weights,
         (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 16.0, 32.0, 1_000.0),
     ),
     "entropy_bytes": Measure(
-        "Order-0 entropy",
+        marked("Order-0 entropy"),
         BYTES,
         True,
         lambda r, _: r.cost.entropy_bytes,
         _SIZES,
     ),
     "zip_bytes": Measure(
-        "Deflated size",
+        marked("Deflated size"),
         BYTES,
         True,
         lambda r, _: r.cost.zip_bytes,
         _SIZES,
     ),
     "loss": Measure(
-        "Cross-entropy",
+        marked("Cross-entropy"),
         NATS,
         True,
         _loss,
         (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 100.0),
     ),
     "seconds": Measure(
-        "Time it took",
+        marked("Time it took"),
         SECONDS,
         True,
         lambda r, _: max(r.seconds, 0.001),

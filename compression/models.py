@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from .language import tr
 from .networks import (
     NETWORKS,
     Architecture,
@@ -322,7 +323,8 @@ def unknown_layer(a: Architecture, own: Mapping[str, float], before: tuple[Step,
     unknown = next((name for name in own if name not in names), None)
     if unknown is None or any(step.name in ("low_rank", "distill") for step in before):
         return ""
-    return f"there is no layer {unknown!r} in {a.network}; it has {names}"
+    told = dict(layer=unknown, network=a.network, layers=names)
+    return tr("there is no layer {layer!r} in {network}; it has {layers}", **told)
 
 
 @lru_cache(maxsize=256)

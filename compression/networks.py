@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from torch import nn
@@ -16,6 +17,7 @@ from torch import nn
 from .blocks import Attention, MeanOfTokens, Residual, Tokens
 from .data import DATASETS
 from .errors import NotOffered
+from .language import marked, tr
 from .recipe import Recipe, one_of
 
 Shape = tuple[int, int, int]
@@ -222,13 +224,15 @@ def _patch(shape: Shape) -> int:
 def _at_least(side: int, why: str, colour: bool = False) -> Callable[[Shape], str]:
     def reason(shape: Shape) -> str:
         if shape[0] > 1 and not colour:
-            return "is trained on grey images only; for colour there is resnet20"
-        small = min(shape[1:]) < side
-        return (
-            f"needs images of {side}×{side} pixels or more ({why}), these have"
-            f" {shape[1]}×{shape[2]}"
-            if small
-            else ""
+            return tr("is trained on grey images only; for colour there is resnet20")
+        if min(shape[1:]) >= side:
+            return ""
+        return tr(
+            "needs images of {side}×{side} pixels or more ({why}), these have {height}×{width}",
+            side=side,
+            why=tr(why),
+            height=shape[1],
+            width=shape[2],
         )
 
     return reason
@@ -237,59 +241,66 @@ def _at_least(side: int, why: str, colour: bool = False) -> Callable[[Shape], st
 def _in_patches(shape: Shape) -> str:
     patch = _patch(shape)
     if shape[1] % patch or shape[2] % patch:
-        return (
-            f"cuts images into patches of {patch}×{patch} pixels, these have {shape[1]}×{shape[2]}"
+        return tr(
+            "cuts images into patches of {patch}×{patch} pixels, these have {height}×{width}",
+            patch=patch,
+            height=shape[1],
+            width=shape[2],
         )
-    return _at_least(4, "two patches a side")(shape)
+    return _at_least(4, marked("two patches a side"))(shape)
 
 
 NETWORKS: dict[str, Network] = {
     "lenet_300_100": Network(
         1,
         "LeNet-300-100",
-        "two hidden layers, fully connected [LeCun et al., 1998]",
+        marked("two hidden layers, fully connected [LeCun et al., 1998]"),
         (300, 100),
         _lenet_300_100,
-        _at_least(1, "any image"),
+        _at_least(1, marked("any image")),
     ),
     "lenet5": Network(
         2,
         "LeNet-5",
-        "two 5×5 convolutions, the Caffe variant of [LeCun et al., 1998]",
+        marked("two 5×5 convolutions, the Caffe variant of [LeCun et al., 1998]"),
         (20, 50, 500),
         _lenet5,
-        _at_least(16, "two 5×5 convolutions, each followed by 2×2 pooling"),
+        _at_least(16, marked("two 5×5 convolutions, each followed by 2×2 pooling")),
     ),
     "net": Network(
         3,
         "Net",
-        "two padded 3×3 convolutions with ReLU and pooling, the usual teaching network",
+        marked("two padded 3×3 convolutions with ReLU and pooling, the usual teaching network"),
         (32, 64, 100),
         _net,
-        _at_least(4, "two 2×2 poolings"),
+        _at_least(4, marked("two 2×2 poolings")),
     ),
     "resnet20": Network(
         4,
         "ResNet-20",
-        "nine blocks of two 3×3 convolutions with shortcuts and batch norm [He et al., 2016]",
+        marked(
+            "nine blocks of two 3×3 convolutions with shortcuts and batch norm [He et al., 2016]"
+        ),
         _resnet_hidden(3),
         _resnet20,
-        _at_least(4, "two strides of 2", colour=True),
+        _at_least(4, marked("two strides of 2"), colour=True),
         (_resnet_hidden(1), _resnet_hidden(2)),
     ),
     "mobilenet_mini": Network(
         5,
         "MobileNet mini",
-        "five depthwise separable blocks with batch norm, after [Howard et al., 2017]",
+        marked("five depthwise separable blocks with batch norm, after [Howard et al., 2017]"),
         (32, 64, 128, 128, 256, 256),
         _mobilenet_mini,
-        _at_least(4, "two strides of 2"),
+        _at_least(4, marked("two strides of 2")),
     ),
     "vit_mini": Network(
         6,
         "ViT mini",
-        "patches and four attention blocks, after [Dosovitskiy et al., 2021]; position by a"
-        " depthwise convolution [Chu et al., 2023]",
+        marked(
+            "patches and four attention blocks, after [Dosovitskiy et al., 2021]; position by a"
+            " depthwise convolution [Chu et al., 2023]"
+        ),
         (64, *(4,) * 4, *(128,) * 4),
         _vit_mini,
         _in_patches,
@@ -303,9 +314,9 @@ def architecture(model: str, shape: Shape, classes: int, width: float = 1.0) -> 
     Raises NotOffered, with the reason, where the network does not take such images.
     """
     network = NETWORKS[one_of("model", model, NETWORKS)]
-    reason = network.is_offered(shape)
-    if reason:
-        raise NotOffered(f"{model} {reason}")
+    reason = partial(_refusal, model, shape)
+    if reason():
+        raise NotOffered("{model} {reason}", model=model, reason=reason)
     return Architecture(
         model, shape, classes, tuple(max(1, round(width * n)) for n in network.hidden)
     )
@@ -315,6 +326,10 @@ def architecture_for(model: str, dataset: str, width: float = 1.0) -> Architectu
     """The architecture of a network for a data set of the table."""
     entry = DATASETS[one_of("dataset", dataset, DATASETS)]
     return architecture(model, entry.shape, len(entry.classes), width)
+
+
+def _refusal(model: str, shape: Shape) -> str:
+    return NETWORKS[model].is_offered(shape)
 
 
 def refusals(recipe: Recipe, first: int = 0) -> dict[int, str]:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from .cost import count, framework_bytes, framework_file, sizes_of, zip_size
 from .data import Dataset, load
 from .errors import Cancelled, NotOffered, StoreError
 from .evaluation import Seen, accuracy, change, predict, seen
+from .language import FIRST, speaking
 from .models import Chain, build, layer_names, same_weights, twin
 from .networks import architecture_for, refusals
 from .ratios import Ratios
@@ -84,7 +85,7 @@ class Memory:
         if found is None:
             stored = store.checkpoint(recipe.digest)
             if stored is None:
-                raise StoreError(f"the checkpoint of {recipe.digest} is gone")
+                raise StoreError("the checkpoint of {digest} is gone", digest=recipe.digest)
             found = self.networks[recipe.digest] = checkpoints.loads(stored)
         return replace(found, model=twin(found.model) if share else copy.deepcopy(found.model))
 
@@ -160,8 +161,12 @@ def run(
 
 def check(recipe: Recipe) -> None:
     """Raise NotOffered, with the reason, for a recipe that can't be run; nothing is run."""
-    for reason in refusals(recipe).values():
-        raise NotOffered(f"{recipe.model}: {reason}")
+    if refusals(recipe):
+        raise NotOffered("{model}: {reason}", model=recipe.model, reason=partial(_refusal, recipe))
+
+
+def _refusal(recipe: Recipe) -> str:
+    return next(iter(refusals(recipe).values()))
 
 
 def _dense_first(recipe: Recipe, split: str, store: Store, memory: Memory) -> Result | None:
@@ -219,8 +224,10 @@ def evaluate_file(data: bytes, dataset: str | None = None, split: str = "test") 
     samples = load(name)
     if samples.shape != compressed.architecture.shape:
         raise NotOffered(
-            f"the network of this file takes images of shape {compressed.architecture.shape},"
-            f" {name} has {samples.shape}"
+            "the network of this file takes images of shape {shape}, {name} has {other}",
+            shape=compressed.architecture.shape,
+            name=name,
+            other=samples.shape,
         )
     chosen = samples.split(split)
     score = accuracy(predict(decompress(compressed), samples, chosen), chosen)
@@ -305,15 +312,15 @@ def build_up(
         listener = _listener(recipe, first, i, data, history, listen)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000 + i)
         facts = memory.about(recipe.prefix(i))
-        reason = step.why_not(model.architecture, ())
-        if reason:  # of the network as it has become
-            raise NotOffered(f"{recipe.model}: {reason}")
+        reason = partial(step.why_not, model.architecture, ())
+        if reason():  # of the network as it has become
+            raise NotOffered("{model}: {reason}", model=recipe.model, reason=reason)
         changed = step.apply(model, Context(data, generator, listener, stopped, facts))
         assert isinstance(changed, Chain)
         model, here = changed, recipe.prefix(i + 1)
         if step.is_training or i + 1 < len(recipe.steps):
             size = _size(here, model, memory, exact or step.is_training)
-            stages.append(Stage(step.label(), step.family, size))
+            stages.append(_stage(step, size))
         if step.is_training:
             reached = Checkpoint(here, model, tuple(history), tuple(stages))
             store.put_checkpoint(here.digest, checkpoints.dumps(reached))
@@ -332,11 +339,17 @@ def _size(recipe: Recipe, model: Chain, memory: Memory, exact: bool) -> int:
     return storage.estimate(compressed, memory.ratios.of(recipe))[0]
 
 
+def _stage(step: Step, size: int) -> Stage:
+    """Size after a step. It is stored, so it speaks the first language, whoever reads."""
+    with speaking(FIRST):
+        return Stage(step.label(), step.family, size)
+
+
 def cost_of(
     model: Chain, made: Made, size: int, parts: tuple[Part, ...], zip_bytes: int | None
 ) -> Cost:
     """The cost of a network whose file has this length and these parts."""
-    last = (Stage(made.last.label(), made.last.family, size),) if made.last else ()
+    last = (_stage(made.last, size),) if made.last else ()
     sizes = sizes_of(model.architecture)
     tensors = made.compressed.tensors
     nonzero = {t.name: t.nonzero for t in tensors}

@@ -10,6 +10,7 @@ from .activations import ActivationQuantization
 from .baselines import TRAINING
 from .channels import ChannelPruning
 from .distillation import Distill
+from .language import marked
 from .pruning import MagnitudePruning
 from .quantization import CodebookQuantization
 from .recipe import Step, layer_text
@@ -145,29 +146,39 @@ def student_and_levels(model: str) -> tuple[Step, ...]:
 
 PRESETS: dict[str, Preset] = {
     "deep_compression": Preset(
-        "Deep Compression, 2015",
-        "Prune, train on, share weights, train the values [Han et al., 2016, arXiv:1510.00149]; for"
-        " LeNet-300-100 and LeNet-5 with the published share of each layer that stays.",
+        marked("Deep Compression, 2015"),
+        marked(
+            "Prune, train on, share weights, train the values [Han et al., 2016,"
+            " arXiv:1510.00149]; for LeNet-300-100 and LeNet-5 with the published share of each"
+            " layer that stays."
+        ),
         deep_compression,
     ),
     "int8": Preset(
-        "int8", "Weights and activations as whole numbers of 8 bits, no training.", int8
+        "int8", marked("Weights and activations as whole numbers of 8 bits, no training."), int8
     ),
     "small_and_fast": Preset(
-        "Small and fast",
-        "Half of the channels or more go, then training on; int8 where it is faster still: as"
-        " measured on MNIST in ONNX Runtime.",
+        marked("Small and fast"),
+        marked(
+            "Half of the channels or more go, then training on; int8 where it is faster still: as"
+            " measured on MNIST in ONNX Runtime."
+        ),
         small_and_fast,
     ),
     "smallest_file": Preset(
-        "Smallest file",
-        "A narrow network is trained towards so many bytes: weights go and return, few sizes, a"
-        " teacher answers to training images and distorted copies of them. The teacher"
-        " answers for a minute or two per copy first; on MNIST, one core, LeNet-300-100 then trains"
-        " for 1 minute and LeNet-5 for 2 to 3; for others see the estimate beside the button.",
+        marked("Smallest file"),
+        marked(
+            "A narrow network is trained towards so many bytes: weights go and return, few sizes,"
+            " a teacher answers to training images and distorted copies of them. The teacher"
+            " answers for a minute or two per copy first; on MNIST, one core, LeNet-300-100 then"
+            " trains for 1 minute and LeNet-5 for 2 to 3; for others see the estimate beside the"
+            " button."
+        ),
         smallest_file,
     ),
     "student_and_levels": Preset(
-        "Student and levels", "Half the width with a teacher, then 16 values.", student_and_levels
+        marked("Student and levels"),
+        marked("Half the width with a teacher, then 16 values."),
+        student_and_levels,
     ),
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from . import units
 from .errors import InvalidInput
+from .language import marked, tr
 from .recipe import number, one_of
 
 CURRENCY = 4  # characters, at most
@@ -32,7 +33,8 @@ class Input:
 
     @property
     def label(self) -> str:
-        return f"{self.title}, {self.unit}" if self.unit else self.title
+        title = tr(self.title)
+        return tr("{title}, {unit}", title=title, unit=tr(self.unit)) if self.unit else title
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Line:
     def formula(self) -> str:
         """`8 × bytes ÷ (1,000 × rate of 4G)`."""
         above = [_word(x) for x in self.times]
-        above.insert(1 if self.times and self.times[0] == BITS else 0, "bytes")
+        above.insert(1 if self.times and self.times[0] == BITS else 0, tr("bytes"))
         below = " × ".join(map(_word, self.over))
         below = f"({below})" if len(self.over) > 1 else below
         return " ÷ ".join(filter(None, [" × ".join(above), below]))
@@ -63,35 +65,35 @@ def _product(of: tuple[str | float, ...], inputs: Mapping[str, float]) -> float:
 
 
 def _word(x: str | float) -> str:
-    return INPUTS[x].word if isinstance(x, str) else f"{x:,.0f}"
+    return tr(INPUTS[x].word) if isinstance(x, str) else f"{x:,.0f}"
 
 
 BITS, KILO, GIGA = 8, 1_000, 1_000_000_000
 INPUTS: dict[str, Input] = {
-    "rate_4g": Input("4G", "kbit/s", "rate of 4G", 20_000, 1, 1e7),
-    "rate_3g": Input("3G", "kbit/s", "rate of 3G", 2_000, 1, 1e7),
-    "rate_ble": Input("Bluetooth LE", "kbit/s", "rate of Bluetooth LE", 500, 0.1, 1e7),
-    "rate_lora": Input("LoRa", "kbit/s", "rate of LoRa", 5, 0.01, 1e7),
-    "installs": Input("Installs", "", "installs", 1_000_000, 1, 1e10),
-    "downloads": Input("Downloads of each", "", "downloads of each", 1, 0, 1e6),
-    "traffic": Input("Traffic", "per GB", "price of traffic", 0.08, 0, 1e6),
-    "storage": Input("Storage", "per GB", "price of storage", 0.1, 0, 1e6),
+    "rate_4g": Input("4G", "kbit/s", marked("rate of 4G"), 20_000, 1, 1e7),
+    "rate_3g": Input("3G", "kbit/s", marked("rate of 3G"), 2_000, 1, 1e7),
+    "rate_ble": Input("Bluetooth LE", "kbit/s", marked("rate of Bluetooth LE"), 500, 0.1, 1e7),
+    "rate_lora": Input("LoRa", "kbit/s", marked("rate of LoRa"), 5, 0.01, 1e7),
+    "installs": Input(marked("Installs"), "", marked("installs"), 1_000_000, 1, 1e10),
+    "downloads": Input(marked("Downloads of each"), "", marked("downloads of each"), 1, 0, 1e6),
+    "traffic": Input(marked("Traffic"), marked("per GB"), marked("price of traffic"), 0.08, 0, 1e6),
+    "storage": Input(marked("Storage"), marked("per GB"), marked("price of storage"), 0.1, 0, 1e6),
 }
 LINKS = tuple(key for key in INPUTS if key.startswith("rate_"))
 LINES: dict[str, Line] = {
-    "download": Line("One download", "bytes"),
-    **{
-        key.replace("rate", "time"): Line(
-            f"Time over {INPUTS[key].title}", "seconds", (BITS,), (KILO, key)
-        )
-        for key in LINKS
-    },
-    "traffic_bytes": Line("Traffic of all installs", "bytes", ("installs", "downloads")),
+    "download": Line(marked("One download"), "bytes"),
+    "time_4g": Line(marked("Time over 4G"), "seconds", (BITS,), (KILO, "rate_4g")),
+    "time_3g": Line(marked("Time over 3G"), "seconds", (BITS,), (KILO, "rate_3g")),
+    "time_ble": Line(marked("Time over Bluetooth LE"), "seconds", (BITS,), (KILO, "rate_ble")),
+    "time_lora": Line(marked("Time over LoRa"), "seconds", (BITS,), (KILO, "rate_lora")),
+    "traffic_bytes": Line(marked("Traffic of all installs"), "bytes", ("installs", "downloads")),
     "traffic_price": Line(
-        "Price of that traffic", "money", ("installs", "downloads", "traffic"), (GIGA,)
+        marked("Price of that traffic"), "money", ("installs", "downloads", "traffic"), (GIGA,)
     ),
-    "storage_bytes": Line("Storage on all installs", "bytes", ("installs",)),
-    "storage_price": Line("Price of that storage", "money", ("installs", "storage"), (GIGA,)),
+    "storage_bytes": Line(marked("Storage on all installs"), "bytes", ("installs",)),
+    "storage_price": Line(
+        marked("Price of that storage"), "money", ("installs", "storage"), (GIGA,)
+    ),
 }
 
 
@@ -108,7 +110,11 @@ class Prices:
         object.__setattr__(self, "inputs", full)
         text = self.currency.strip() if isinstance(self.currency, str) else ""
         if not text or len(text) > CURRENCY or not text.isprintable():
-            raise InvalidInput(f"a currency is one to {CURRENCY} characters, got {self.currency!r}")
+            raise InvalidInput(
+                "a currency is one to {most} characters, got {got!r}",
+                most=CURRENCY,
+                got=self.currency,
+            )
         object.__setattr__(self, "currency", text)
 
     @staticmethod
@@ -137,5 +143,5 @@ def said(unit: str, value: float, currency: str) -> str:
 def money(value: float, currency: str) -> str:
     """`$1,430`, `$5.04`, `below $0.01`."""
     if 0 < value < 0.01:
-        return f"below {currency}0.01"
+        return tr("below {least}", least=money(0.01, currency))
     return f"{currency}{value:,.0f}" if value >= 100 else f"{currency}{value:.2f}"

@@ -16,9 +16,19 @@ from torch.nn import functional as F
 
 from .errors import InvalidInput
 from .importance import activation_scores, taylor_scores
+from .language import marked, tr
 from .models import Attachment, attach, attachable, prunable_layers, unknown_layer, weight_before
 from .networks import Architecture
-from .recipe import Step, by_layer, choice, kept, knob, layer_values, register
+from .recipe import (
+    Step,
+    by_layer,
+    choice,
+    kept,
+    knob,
+    layer_values,
+    register,
+    with_own_layers,
+)
 from .training import Context, fit
 
 SCOPES = ("global", "layer")
@@ -203,7 +213,7 @@ class _Pruning(Step):
 
     version: ClassVar[int] = 1
     family: ClassVar[str] = "pruned"
-    word: ClassVar[str] = "prune"
+    words: ClassVar[str] = marked("prune {share:.0f} %")
 
     sparsity: float = knob(0.9, **SPARSITY, help=SPARSITY_HELP)
     scope: str = choice(
@@ -215,9 +225,10 @@ class _Pruning(Step):
         return unknown_layer(a, layer_values(self.layers), before)
 
     def label(self) -> str:
-        scope = " per layer" if self.scope == "layer" else ""
-        own = f", {len(layer_values(self.layers))} layers of their own" if self.layers else ""
-        return f"{self.word} {100 * self.sparsity:.0f} %{scope}{own}"
+        label = tr(self.words, share=100 * self.sparsity)
+        if self.scope == "layer":
+            label = tr("{label} per layer", label=label)
+        return with_own_layers(label, self.layers)
 
     def _prune(self, model: nn.Module, context: Context, by: str, score: Score) -> nn.Module:
         own = layer_values(self.layers)
@@ -245,7 +256,7 @@ class RandomPruning(_Pruning):
     name: ClassVar[str] = "random_pruning"
     version: ClassVar[int] = 2
     reference: ClassVar[str] = "the reference line of Blalock et al., 2020, arXiv:2003.03033"
-    word: ClassVar[str] = "random"
+    words: ClassVar[str] = marked("random {share:.0f} %")
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         start = context.generator.initial_seed()
@@ -265,7 +276,7 @@ class TaylorPruning(_Pruning):
 
     name: ClassVar[str] = "taylor_pruning"
     reference: ClassVar[str] = "Molchanov et al., 2019, arXiv:1906.10771"
-    word: ClassVar[str] = "Taylor"
+    words: ClassVar[str] = marked("Taylor {share:.0f} %")
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         scores = context.once("Taylor scores", lambda: taylor_scores(model, context))
@@ -279,7 +290,7 @@ class ActivationPruning(_Pruning):
 
     name: ClassVar[str] = "activation_pruning"
     reference: ClassVar[str] = "Wanda: Sun et al., 2024, arXiv:2306.11695"
-    word: ClassVar[str] = "Wanda"
+    words: ClassVar[str] = marked("Wanda {share:.0f} %")
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         scores = context.once("Wanda scores", lambda: activation_scores(model, context))
@@ -302,7 +313,7 @@ class NMPruning(Step):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.n > self.m:
-            raise InvalidInput(f"n_m_pruning.n must be at most m = {self.m}, got {self.n}")
+            raise InvalidInput("n_m_pruning.n must be at most m = {m}, got {n}", m=self.m, n=self.n)
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         for _, layer in prunable_layers(model):
@@ -381,4 +392,5 @@ class GradualPruning(Step):
             pruned.mask.copy_(mask)
 
     def label(self) -> str:
-        return f"prune to {100 * self.sparsity:.0f} % in {self.epochs}"
+        how = dict(share=100 * self.sparsity, epochs=self.epochs)
+        return tr("prune to {share:.0f} % in {epochs}", **how)

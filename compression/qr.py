@@ -15,6 +15,10 @@ def qr_svg(text: str) -> str:
     Raises InvalidInput where the text is too long to be read from afar.
     """
     if len(text) > MOST:
-        raise InvalidInput(f"a link of {len(text)} characters is too long for a QR code ({MOST})")
+        raise InvalidInput(
+            "a link of {length} characters is too long for a QR code ({most})",
+            length=len(text),
+            most=MOST,
+        )
     code = segno.make(text, error="m", micro=False)
     return code.svg_inline(scale=8, border=4, dark="#000000", light="#ffffff")

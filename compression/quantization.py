@@ -17,9 +17,10 @@ import torch
 from torch import nn
 
 from .errors import InvalidInput
+from .language import tr
 from .models import Attachment, attach, attachable, prunable_layers, unknown_layer
 from .networks import Architecture
-from .recipe import Step, by_layer, choice, knob, layer_values, register
+from .recipe import Step, by_layer, choice, knob, layer_values, register, with_own_layers
 from .training import Context
 
 
@@ -235,8 +236,10 @@ def int8_already(step: Step, before: tuple[Step, ...]) -> str:
     if not any(other.name == "activation_quantization" for other in before):
         return ""
     if step.name == "activation_quantization":
-        return "activation_quantization can be done once: weights and inputs are int8 already"
-    return f"{step.name} has to come before activation_quantization, whose weights are int8"
+        return tr("activation_quantization can be done once: weights and inputs are int8 already")
+    return tr(
+        "{step} has to come before activation_quantization, whose weights are int8", step=step.name
+    )
 
 
 LEVELS = dict(low=2, high=256, grain=1)
@@ -253,7 +256,9 @@ class _Quantization(Step):
     def __post_init__(self) -> None:
         super().__post_init__()
         if 1.0 in layer_values(self.layers).values():
-            raise InvalidInput(f"{self.name}.layers: a layer has 0 or at least 2 levels, got 1")
+            raise InvalidInput(
+                "{step}.layers: a layer has 0 or at least 2 levels, got 1", step=self.name
+            )
 
     def why_not(self, a: Architecture, before: tuple[Step, ...] = ()) -> str:
         return int8_already(self, before) or unknown_layer(a, layer_values(self.layers), before)
@@ -265,9 +270,6 @@ class _Quantization(Step):
             levels = int(own.get(name, self.levels))
             if levels:
                 yield name, layer, levels
-
-    def _own(self) -> str:
-        return f", {len(layer_values(self.layers))} layers of their own" if self.layers else ""
 
 
 @register
@@ -304,7 +306,8 @@ class UniformQuantization(_Quantization):
         return model
 
     def label(self) -> str:
-        return f"{self.levels} levels, uniform{self._own()}"
+        label = tr("{levels} levels, uniform", levels=self.levels)
+        return with_own_layers(label, self.layers)
 
 
 PERCENTILE = 0.999
@@ -410,7 +413,10 @@ class CodebookQuantization(_Quantization):
         return model
 
     def label(self) -> str:
-        return f"{self.levels} levels{f', rate {self.rate:g}' if self.rate else ''}{self._own()}"
+        label = tr("{levels} levels", levels=self.levels)
+        if self.rate:
+            label = tr("{label}, rate {rate:g}", label=label, rate=self.rate)
+        return with_own_layers(label, self.layers)
 
 
 class Ordered:

@@ -16,11 +16,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from .errors import InvalidInput
+from .language import marked, tr
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,6 +78,12 @@ def layer_text(values: Mapping[str, float]) -> str:
     return ";".join(f"{name}={value:g}" for name, value in sorted(values.items()))
 
 
+def with_own_layers(label: str, text: str) -> str:
+    """The label of a step whose `by_layer` knob is this text."""
+    n = len(layer_values(text))
+    return tr("{label}, {n} layers of their own", label=label, n=n) if n else label
+
+
 def register(step: type[Step]) -> type[Step]:
     """Class decorator: make a step known by its name."""
     _STEPS[step.name] = step
@@ -95,11 +102,25 @@ def steps() -> dict[str, type[Step]]:
     return dict(sorted(_STEPS.items(), key=place))
 
 
+# what errors of `one_of` call it
+NAMED = (
+    *(marked("network"), marked("model"), marked("data set"), marked("dataset"), marked("split")),
+    *(marked("step"), marked("start"), marked("corruption"), marked("kind of export")),
+    *(marked("field of a recipe"), marked("setting of a network"), marked("field of a goal")),
+    marked("input of the cost"),
+)
+
+
 def one_of(what: str, name: object, known: Iterable[str]) -> str:
     """name, if it is known; else InvalidInput that lists what is."""
     known = list(known)
     if name not in known:
-        raise InvalidInput(f"unknown {what} {_short(name)}; known: {known}")
+        raise InvalidInput(
+            "unknown {what} {name}; known: {known}",
+            what=partial(tr, what),
+            name=_short(name),
+            known=known,
+        )
     return str(name)
 
 
@@ -107,27 +128,47 @@ def number(
     what: str, value: object, *, low: float, high: float, grain: float, whole: bool
 ) -> float:
     """value checked against [low, high] and snapped to the grain. what: how the error names it."""
-    rule = f"{what} must be a {'whole ' if whole else ''}number in [{low:g}, {high:g}]"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput(f"{rule}, got {_short(value)}")
+        raise _no_number(what, value, low, high, whole)
     if not low <= value <= high:  # also refuses NaN
-        raise InvalidInput(f"{what} must lie in [{low:g}, {high:g}], got {_short(value)}")
+        raise InvalidInput(
+            "{what} must lie in [{low:g}, {high:g}], got {got}",
+            what=what,
+            low=low,
+            high=high,
+            got=_short(value),
+        )
     if whole and value != int(value):
-        raise InvalidInput(f"{rule}, got {_short(value)}")
+        raise _no_number(what, value, low, high, whole)
     return int(value) if whole else round(round(value / grain) * grain, 10)
+
+
+def _no_number(what: str, value: object, low: float, high: float, whole: bool) -> InvalidInput:
+    said = dict(what=what, low=low, high=high, got=_short(value))
+    if whole:
+        return InvalidInput(
+            "{what} must be a whole number in [{low:g}, {high:g}], got {got}", **said
+        )
+    return InvalidInput("{what} must be a number in [{low:g}, {high:g}], got {got}", **said)
 
 
 def _by_layer(what: str, text: object, meta: Mapping[str, Any]) -> str:
     """The checked text of a `by_layer` knob."""
     if not isinstance(text, str) or len(text) > 4_000:
-        raise InvalidInput(f"{what} must be text like conv1=0.5;fc1=0.95, got {_short(text)}")
+        raise InvalidInput(
+            "{what} must be text like conv1=0.5;fc1=0.95, got {got}", what=what, got=_short(text)
+        )
     limits = {k: meta[k] for k in ("low", "high", "grain")}
     found: dict[str, float] = {}
     for part in filter(None, (p.strip() for p in text.split(";"))):
         name, equals, value = (x.strip() for x in part.partition("="))
         if not equals or not re.fullmatch(r"[A-Za-z0-9_.]{1,64}", name) or name in found:
-            raise InvalidInput(f"{what}: {_short(part)} is not of the form layer=number, once each")
-        inside = f"{what} of {name}"
+            raise InvalidInput(
+                "{what}: {got} is not of the form layer=number, once each",
+                what=what,
+                got=_short(part),
+            )
+        inside = tr("{what} of {name}", what=what, name=name)
         whole = meta["grain"] == 1
         found[name] = number(inside, _number(inside, value), **limits, whole=whole)
     return layer_text(found)
@@ -136,7 +177,7 @@ def _by_layer(what: str, text: object, meta: Mapping[str, Any]) -> str:
 def _short(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return (  # str() of it is refused by Python or fills the screen
-            "a number of hundreds of digits"
+            tr("a number of hundreds of digits")
         )
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -218,13 +259,16 @@ class Step(ABC):
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Step:
         if not isinstance(values, Mapping):
-            raise InvalidInput(f"a step must be an object, got {_short(values)}")
+            raise InvalidInput("a step must be an object, got {got}", got=_short(values))
         knobs = dict(values)
         cls = steps()[one_of("step", knobs.pop("step", None), steps())]
         version = knobs.pop("version", cls.version)
         if version != cls.version:
             raise InvalidInput(
-                f"{cls.name}: version {_short(version)} is not the one here, {cls.version}"
+                "{step}: version {version} is not the one here, {known}",
+                step=cls.name,
+                version=_short(version),
+                known=cls.version,
             )
         return make_step(cls, knobs)
 
@@ -233,7 +277,7 @@ def make_step(cls: type[StepT], knobs: Mapping[str, Any]) -> StepT:
     """The step with these knobs; InvalidInput for a knob that it does not have."""
     known = [f.name for f in dataclasses.fields(cls)]
     for name in knobs:
-        one_of(f"knob of {cls.name}", name, known)
+        one_of(tr("knob of {step}", step=cls.name), name, known)
     return cls(**knobs)
 
 
@@ -246,8 +290,10 @@ def parse_step(text: str) -> Step:
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
-            raise InvalidInput(f"{cls.name}: {_short(part)} is not of the form knob=value")
-        one_of(f"knob of {cls.name}", key, fields)
+            raise InvalidInput(
+                "{step}: {got} is not of the form knob=value", step=cls.name, got=_short(part)
+            )
+        one_of(tr("knob of {step}", step=cls.name), key, fields)
         words = fields[key].metadata.keys() & {"options", "by_layer"}
         knobs[key] = value if words else _number(f"{name}.{key}", value)
     return make_step(cls, knobs)
@@ -259,7 +305,7 @@ BETWEEN = "~"  # steps in one text, as in a link
 def parse_steps(text: str) -> tuple[Step, ...]:
     """Steps in their short forms, joined by BETWEEN; the way back is `steps_text`."""
     if len(text) > 8_000:
-        raise InvalidInput(f"steps in a link have at most 8,000 characters, got {len(text)}")
+        raise InvalidInput("steps in a link have at most 8,000 characters, got {n}", n=len(text))
     return tuple(parse_step(part) for part in text.split(BETWEEN) if part)
 
 
@@ -273,7 +319,7 @@ def _number(what: str, text: str) -> float:
             return kind(text)
         except ValueError:
             continue
-    raise InvalidInput(f"{what} must be a number, got {_short(text)}")
+    raise InvalidInput("{what} must be a number, got {got}", what=what, got=_short(text))
 
 
 @dataclass(frozen=True)
@@ -296,7 +342,9 @@ class Recipe:
         ):  # whether they are known is for the tables to say: see models, data
             if not isinstance(getattr(self, what), str):
                 raise InvalidInput(
-                    f"recipe.{what} must be a name, got {_short(getattr(self, what))}"
+                    "recipe.{what} must be a name, got {got}",
+                    what=what,
+                    got=_short(getattr(self, what)),
                 )
         width = number("width", self.width, low=0.01, high=1, grain=0.01, whole=False)
         object.__setattr__(self, "width", width)
@@ -305,7 +353,7 @@ class Recipe:
         if not isinstance(self.steps, tuple) or not all(isinstance(s, Step) for s in self.steps):
             raise InvalidInput("recipe.steps must be a tuple of steps")
         if len(self.steps) > 32:
-            raise InvalidInput(f"a recipe has at most 32 steps, got {len(self.steps)}")
+            raise InvalidInput("a recipe has at most 32 steps, got {n}", n=len(self.steps))
 
     def __hash__(self) -> int:
         return hash(self.digest)  # as of its fields, but worked out once
@@ -336,12 +384,12 @@ class Recipe:
         used = {s.family for s in self.steps} - {"dense"}
         return next(iter(used)) if len(used) == 1 else "combined" if used else "dense"
 
-    @cached_property
+    @property
     def label(self) -> str:
         """For people: what was done after the dense network was there."""
         words = [s.label() for s in self.steps[len(self.dense.steps) :]]
-        start = [] if self.width == 1 else [f"width {100 * self.width:.0f} %"]
-        return ", ".join(start + words) or "dense"
+        start = [] if self.width == 1 else [tr("width {share:.0f} %", share=100 * self.width)]
+        return tr(", ").join(start + words) or tr("dense")
 
     def to_dict(self) -> dict[str, Any]:
         own = {f: getattr(self, f) for f in ("model", "dataset", "width", "seed")}
@@ -353,26 +401,26 @@ class Recipe:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Recipe:
         if not isinstance(values, Mapping):
-            raise InvalidInput(f"a recipe must be an object, got {_short(values)}")
+            raise InvalidInput("a recipe must be an object, got {got}", got=_short(values))
         for name in values:
             one_of("field of a recipe", name, ["model", "dataset", "width", "seed", "steps"])
         missing = {"model", "dataset"} - set(values)
         if missing:
-            raise InvalidInput(f"recipe: {sorted(missing)[0]!r} is missing")
+            raise InvalidInput("recipe: {name!r} is missing", name=sorted(missing)[0])
         listed = values.get("steps", [])
         if not isinstance(listed, list):
-            raise InvalidInput(f"recipe.steps must be a list, got {_short(listed)}")
+            raise InvalidInput("recipe.steps must be a list, got {got}", got=_short(listed))
         rest = {k: v for k, v in values.items() if k != "steps"}
         return Recipe(**rest, steps=tuple(Step.from_dict(s) for s in listed))
 
     @staticmethod
     def from_json(text: str | bytes) -> Recipe:
         if len(text) > 64_000:
-            raise InvalidInput(f"a recipe has at most 64,000 characters, got {len(text)}")
+            raise InvalidInput("a recipe has at most 64,000 characters, got {n}", n=len(text))
         try:
             return Recipe.from_dict(json.loads(text))
         except (ValueError, RecursionError) as e:
-            raise InvalidInput(f"not a recipe: {_short(str(e))}") from None
+            raise InvalidInput("not a recipe: {reason}", reason=_short(str(e))) from None
 
     @cached_property
     def digest(self) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
+from .language import marked
 from .recipe import Recipe, Step, make_step, steps
 
 
@@ -65,29 +66,39 @@ def _uniform(recipe: Recipe) -> bool:
 
 REFERENCES = {
     "random": Reference(
-        "random pruning", "what choosing the weights is worth", "pruned", _random_pruning
+        marked("random pruning"),
+        marked("what choosing the weights is worth"),
+        "pruned",
+        _random_pruning,
     ),
     "uniform": Reference(
-        "uniform levels", "what a codebook is worth", "quantized", _uniform, rival=True
+        marked("uniform levels"),
+        marked("what a codebook is worth"),
+        "quantized",
+        _uniform,
+        rival=True,
     ),
     "plain": Reference(
-        "as many bytes by pruning and levels alone",
-        "what narrowing, teacher, copies and prices are worth",
+        marked("as many bytes by pruning and levels alone"),
+        marked("what narrowing, teacher, copies and prices are worth"),
         "pruned",
         lambda recipe: _squeezed(recipe, **_PLAIN),
     ),
     "undistorted": Reference(
-        "without distorted copies",
-        "what distorted copies are worth",
+        marked("without distorted copies"),
+        marked("what distorted copies are worth"),
         "distilled",
         lambda recipe: _squeezed(recipe, copies=0) and not _without_teacher(recipe),
     ),
     "alone": Reference(
-        "student without teacher", "what the teacher is worth", "distilled", _without_teacher
+        marked("student without teacher"),
+        marked("what the teacher is worth"),
+        "distilled",
+        _without_teacher,
     ),
     "scratch": Reference(
-        "same size from scratch",
-        "what starting from a large network is worth",
+        marked("same size from scratch"),
+        marked("what starting from a large network is worth"),
         "distilled",
         _from_scratch,
     ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .language import tr, tr_n
 from .networks import refusals
 from .recipe import Recipe, Step, layer_text, layer_values
 from .result import Layer
@@ -48,17 +49,22 @@ def _places(recipe: Recipe, names: Sequence[str]) -> list[int]:
     return [i for i, step in enumerate(recipe.steps) if step.name in names]
 
 
+def fine_tune_words(epochs: int) -> str:
+    """What a button says: `Fine-tune 3 epochs`."""
+    return tr_n("Fine-tune {n} epoch", "Fine-tune {n} epochs", epochs)
+
+
 def _trained(recipe: Recipe) -> Iterator[Remedy]:
     """Fine-tuning; longer where it is the last step already."""
     if recipe == recipe.dense:
         return
     last = recipe.steps[-1]
     if not isinstance(last, FineTune):
-        yield Remedy("Fine-tune 1 epoch", recipe.then(FineTune(epochs=1)))
+        yield Remedy(fine_tune_words(1), recipe.then(FineTune(epochs=1)))
     elif last.epochs in LONGER:
         epochs = LONGER[last.epochs]
         longer = replace_step(recipe, len(recipe.steps) - 1, last.changed(epochs=epochs))
-        yield Remedy(f"Fine-tune {epochs} epochs", longer)
+        yield Remedy(fine_tune_words(epochs), longer)
 
 
 def _names(recipe: Recipe, place: int, layers: Sequence[Layer], layer: str) -> list[str]:
@@ -87,7 +93,10 @@ def _sparsities(step: Step, layers: Sequence[Layer]) -> dict[str, float]:
 
 def _spared(recipe: Recipe, layers: Sequence[Layer], layer: str) -> Iterator[Remedy]:
     """The layer not pruned, and pruned half as much."""
-    for words, factor in ((f"Spare {layer}", 0.0), (f"Prune {layer} half as much", 0.5)):
+    for words, factor in (
+        (tr("Spare {layer}", layer=layer), 0.0),
+        (tr("Prune {layer} half as much", layer=layer), 0.5),
+    ):
         changed, most = recipe, 0.0
         for place in _places(recipe, PRUNINGS):
             step = changed.steps[place]
@@ -111,7 +120,7 @@ def _finer(recipe: Recipe, layers: Sequence[Layer], layer: str) -> Iterator[Reme
         if more > now > 0:
             text = layer_text(own | dict.fromkeys(names, more))
             finer = replace_step(recipe, place, step.changed(layers=text))
-            yield Remedy(f"{more} levels in {layer}", finer)
+            yield Remedy(tr("{n} levels in {layer}", n=more, layer=layer), finer)
 
 
 Knobs = Mapping[str, Any]
@@ -121,42 +130,48 @@ Turned = tuple[str, dict[str, float | str]]  # words, and the knobs that are tur
 def _less_pruned(k: Knobs) -> list[Turned]:
     """Twice as many weights stay."""
     less = max(0.0, round(1 - 2 * (1 - k["sparsity"]), 2))
-    return [(f"Prune {100 * less:.0f} %", dict(sparsity=less))]
+    return [(tr("Prune {share:.0f} %", share=100 * less), dict(sparsity=less))]
 
 
 def _more_levels(k: Knobs) -> list[Turned]:
     levels = min(MOST_LEVELS, 2 * k["levels"])
-    return [(f"{levels} levels", dict(levels=levels))]
+    return [(tr("{n} levels", n=levels), dict(levels=levels))]
 
 
 def _more_of_m(k: Knobs) -> list[Turned]:
     n = min(k["m"], k["n"] + 1)
-    return [(f"{n} of {k['m']} weights stay", dict(n=n))]
+    return [(tr("{n} of {m} weights stay", n=n, m=k["m"]), dict(n=n))]
 
 
 def _larger(k: Knobs) -> list[Turned]:
     width = min(1.0, round(round(1.5 * k["width"] / 0.05) * 0.05, 2))
-    return [(f"Student of {100 * width:.0f} %", dict(width=width))]
+    return [(tr("Student of {width:.0f} %", width=100 * width), dict(width=width))]
+
+
+def _fewer_channels(k: Knobs) -> list[Turned]:
+    words = tr("Take {share:.0f} % of the channels", share=50 * k["ratio"])
+    return [(words, dict(ratio=round(k["ratio"] / 2, 2)))]
+
+
+def _higher_rank(k: Knobs) -> list[Turned]:
+    share = min(1.0, 2 * k["share"])
+    return [(tr("Rank {share:.0f} %", share=100 * share), dict(share=share))]
 
 
 MILDER: dict[str, Callable[[Knobs], list[Turned]]] = {
     **dict.fromkeys((*PRUNINGS, "gradual_pruning"), _less_pruned),
     "codebook_quantization": _more_levels,
     "uniform_quantization": lambda k: [
-        ("Levels per channel", dict(per="channel")),
+        (tr("Levels per channel"), dict(per="channel")),
         *_more_levels(k),
     ],
     "fixed_point_quantization": lambda k: [
         (f"Q {min(MOST_Q, 4 * k['Q'])}", dict(Q=min(MOST_Q, 4 * k["Q"])))
     ],
-    "activation_quantization": lambda k: [("Inputs of 8 bits", dict(bits=8))],
+    "activation_quantization": lambda k: [(tr("Inputs of 8 bits"), dict(bits=8))],
     "n_m_pruning": _more_of_m,
-    "channel_pruning": lambda k: [
-        (f"Take {50 * k['ratio']:.0f} % of the channels", dict(ratio=round(k["ratio"] / 2, 2)))
-    ],
-    "low_rank": lambda k: [
-        (f"Rank {100 * min(1, 2 * k['share']):.0f} %", dict(share=min(1.0, 2 * k["share"])))
-    ],
+    "channel_pruning": _fewer_channels,
+    "low_rank": _higher_rank,
     "distill": _larger,
 }
 

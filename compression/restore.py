@@ -6,6 +6,7 @@ from torch import nn
 
 from .activations import fold_norms
 from .errors import NotOffered
+from .language import tr
 from .models import Chain, behind, layer_names, replace_layer, twin
 from .networks import architecture_for
 from .recipe import Recipe
@@ -21,9 +22,11 @@ def why_not_restored(recipe: Recipe, hidden: tuple[int, ...]) -> str:
     empty string. hidden: units of the network that the recipe makes.
     """
     if any(step.name == "distill" for step in recipe.steps):
-        return "a student learns weights of its own, which those of its teacher do not fit"
+        return tr("a student learns weights of its own, which those of its teacher do not fit")
     if hidden != architecture_for(recipe.model, recipe.dataset, recipe.width).hidden:
-        return "channels are gone, so its layers have other shapes than those of the dense network"
+        return tr(
+            "channels are gone, so its layers have other shapes than those of the dense network"
+        )
     return ""
 
 
@@ -34,7 +37,7 @@ def restored(model: Chain, dense: Chain, name: str) -> Chain:
     It shares the tensors of both networks. Raises NotOffered where the shapes differ.
     """
     if model.architecture.hidden != dense.architecture.hidden:
-        raise NotOffered(f"{name}: its shape is not the one it has in the dense network")
+        raise NotOffered("{name}: its shape is not the one it has in the dense network", name=name)
     bits = model.architecture.activation_bits
     made, source = twin(model), fold_norms(dense, bits) if bits else dense
     norm = behind(source, name)

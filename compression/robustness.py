@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from .data import load
 from .evaluation import answers, change, wilson
 from .inference import Forward
+from .language import marked
 from .pipeline import rebuilt
 from .recipe import Recipe, one_of
 from .result import Change, Metric
@@ -86,19 +87,31 @@ class Corruption:
 
 CORRUPTIONS: dict[str, Corruption] = {
     "noise": Corruption(
-        "Noise", "Gaussian, deviation in % of a full pixel", (0.1, 0.2, 0.3), " %", 100, _noise
+        marked("Noise"),
+        marked("Gaussian, deviation in % of a full pixel"),
+        (0.1, 0.2, 0.3),
+        " %",
+        100,
+        _noise,
     ),
     "blur": Corruption(
-        "Blur",
-        f"Gaussian, deviation in pixels, half of it for images under {SMALL}",
+        marked("Blur"),
+        marked("Gaussian, deviation in pixels, half of it for images under 14"),  # SMALL
         (0.7, 1.4, 2.1),
         " px",
         1,
         _blur,
     ),
-    "rotation": Corruption("Rotation", "anticlockwise", (10.0, 20.0, 30.0), "°", 1, _rotation),
+    "rotation": Corruption(
+        marked("Rotation"), marked("anticlockwise"), (10.0, 20.0, 30.0), "°", 1, _rotation
+    ),
     "brightness": Corruption(
-        "Brightness", "added, in % of a full pixel", (0.1, 0.2, 0.3), " %", 100, _brightness
+        marked("Brightness"),
+        marked("added, in % of a full pixel"),
+        (0.1, 0.2, 0.3),
+        " %",
+        100,
+        _brightness,
     ),
 }
 

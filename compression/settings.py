@@ -90,7 +90,8 @@ def settings() -> Settings:
         return Settings()  # type: ignore[call-arg]  # the values come from the environment
     except ValidationError as e:
         first = e.errors()[0]
-        name = "_".join(["COMPRESSION", *map(str, first["loc"])]).upper() if first["loc"] else ""
-        raise InvalidInput(
-            f"{name + ': ' if name else ''}{first['msg'].removeprefix('Value error, ')}"
-        ) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise InvalidInput(reason) from None
+        name = "_".join(["COMPRESSION", *map(str, first["loc"])]).upper()
+        raise InvalidInput("{name}: {reason}", name=name, reason=reason) from None

@@ -5,6 +5,7 @@ sizes of them, from the first step on.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,12 +18,13 @@ from .baselines import baseline
 from .biases import quantize_biases
 from .channels import too_late
 from .compressed import compress
-from .copies import Copies
+from .copies import Answers, Copies
 from .cost import count, sizes_of
 from .distillation import distillation_loss, largest_units
 from .errors import Cancelled, NotOffered
 from .groups import OUTPUTS, groups, narrow
 from .inference import Forward
+from .language import tr
 from .models import (
     Chain,
     attach,
@@ -48,9 +50,10 @@ RAMPED = 0.6  # share of the training in which fewer and fewer weights stay; siz
 FOLLOW = 0.5  # of the way to the mean of their weights that sizes go then at each look
 AIM = 0.985  # of the bytes: what goes only in the end, untrained, costs more than it weighs
 BETWEEN = 0.006  # share of the training between two looks at the masks
-SETTLED = 0.9  # share of the training behind which masks stay, and biases and norms have levels
-WEIGHED = 0.4  # share of the training from which the length of the file says how many may stay
-FIRST_BITS = 4.0  # of a weight in the file, before it was weighed
+ON_LEVELS = 0.7  # share of the training from which on biases and norms have levels
+SETTLED = 0.9  # share of the training behind which masks stay
+WEIGHED = 0.6  # share of the training from which the length of the file says how many may stay
+FIRST_BITS = 3.5  # of a weight in the file, before it was weighed
 MEMORY = 0.999  # of the moving mean of squared gradients
 SMALLEST = 2.0**-14  # of the sizes: a normal number of float16
 DRAWS = 1_000_003  # between the seeds of two draws
@@ -171,8 +174,10 @@ class Squeeze:
             held.pruned.mask.fill_(True)
         if size >= self._wanted:
             raise NotOffered(
-                f"train_for_bytes.bytes: without any weight the file has {size} bytes, asked for"
-                f" are {self._wanted} at most"
+                "train_for_bytes.bytes: without any weight the file has {size} bytes, asked for are"
+                " {wanted} at most",
+                size=size,
+                wanted=self._wanted,
             )
         return size
 
@@ -185,7 +190,7 @@ class Squeeze:
             self._choose(round((1 - share) * self._all))
             self._size(done)
             self._last = done
-        if done >= SETTLED:
+        if done >= ON_LEVELS:
             self._settle()
 
     def _settle(self) -> None:
@@ -246,6 +251,18 @@ def zoo_teacher(name: str, dataset: str) -> Forward:
     """The shipped network of this name, ready to be asked."""
     entry = read_zoo()[baseline(name, dataset).digest]
     return Forward(checkpoint.loads(entry.checkpoint.read_bytes()).model)
+
+
+def mean_answer(teachers: Sequence[Forward]) -> Answers | None:
+    """What answers with the mean of the teachers' logits; None where there are none."""
+    if len(teachers) < 2:
+        return next(iter(teachers), None)
+    return lambda inputs: torch.stack([teacher(inputs) for teacher in teachers]).mean(0)
+
+
+def _not_offered(teacher: str, a: Architecture) -> str:
+    reason = "" if teacher == "none" else NETWORKS[teacher].is_offered(a.shape)
+    return tr("the teacher {teacher} {reason}", teacher=teacher, reason=reason) if reason else ""
 
 
 def _macs(a: Architecture) -> int:
@@ -313,6 +330,9 @@ class TrainForBytes(Step):
     teacher: str = choice(
         "resnet20", options=TEACHERS, help="trained network whose answers are learnt, too"
     )
+    second: str = choice(
+        "none", options=TEACHERS, help="another teacher: the mean of both answers is learnt"
+    )
     temperature: float = knob(
         2.0, low=1.0, high=20.0, grain=0.5, help="softens the teacher's answers"
     )
@@ -339,16 +359,22 @@ class TrainForBytes(Step):
         places = placed(a)
         unknown = next((name for name in layer_values(self.widths) if name not in places), None)
         if unknown is not None:
-            return f"{unknown!r} has no hidden units of its own; those that have: {list(places)}"
-        reason = "" if self.teacher == "none" else NETWORKS[self.teacher].is_offered(a.shape)
-        return f"the teacher {self.teacher} {reason}" if reason else ""
+            return tr(
+                "{layer!r} has no hidden units of its own; those that have: {layers}",
+                layer=unknown,
+                layers=list(places),
+            )
+        if self.second in (self.teacher, "none"):
+            return _not_offered(self.teacher, a)
+        if self.teacher == "none":
+            return tr("a second teacher needs a first")
+        return _not_offered(self.teacher, a) or _not_offered(self.second, a)
 
     def work(self, a: Architecture) -> float:
         """The student's epochs, and the teacher's answers: without gradients a third of them."""
         narrow = self.epochs * _macs(replace(a, hidden=self._hidden(a)))
-        teacher = architecture(self.teacher, a.shape, a.classes) if self._asks() else None
-        asked = (1 + self.copies) * _macs(teacher) / 3 if teacher else 0.0
-        return (narrow + asked) / _macs(a)
+        asked = sum(_macs(architecture(name, a.shape, a.classes)) for name in self.teachers())
+        return (narrow + (1 + self.copies) * asked / 3) / _macs(a)
 
     def apply(self, model: nn.Module, context: Context) -> nn.Module:
         assert isinstance(model, Chain)
@@ -414,14 +440,16 @@ class TrainForBytes(Step):
             self.copies,
             self.distortion,
             self.mirror == "yes",
-            zoo_teacher(self.teacher, context.data.name) if self._asks() else None,
+            mean_answer([zoo_teacher(name, context.data.name) for name in self.teachers()]),
             context.generator,
             watch,
         )
 
-    def _asks(self) -> bool:
-        return self.teacher != "none" and self.alpha > 0
+    def teachers(self) -> list[str]:
+        """Those that are asked."""
+        named = dict.fromkeys((self.teacher, self.second))
+        return [name for name in named if name != "none" and self.alpha > 0]
 
     def label(self) -> str:
-        alone = "" if self._asks() else ", no teacher"
-        return f"{self.bytes} bytes in {self.epochs}{alone}"
+        label = tr("{bytes} bytes in {epochs}", bytes=self.bytes, epochs=self.epochs)
+        return label if self.teachers() else tr("{label}, no teacher", label=label)

@@ -24,6 +24,7 @@ from .database import upsert, with_tables
 from .errors import Cancelled
 from .exports import int8_recipe, why_not
 from .inference import frozen_weights
+from .language import marked
 from .machine import Machine, this_machine, versions
 from .models import Chain
 from .onnx_export import onnx_model, onnx_session
@@ -33,8 +34,9 @@ from .store import Store
 from .timing import Run, Turns, take_turns
 
 ENGINES = {"onnxruntime": "ONNX Runtime", "torch": "torch, eager"}
-KINDS = {"fp32": "floats", "int8": "int8"}
+KINDS = {"fp32": marked("floats"), "int8": "int8"}
 BATCHES = (1, 256)
+LABELS = {1: marked("Speed of 1 image"), 256: marked("Speed of 256 images")}  # of each of BATCHES
 QUIET = 0.25  # cores that others may keep busy; above, it is measured again
 _tables = sa.MetaData()
 _speeds = sa.Table(
@@ -152,8 +154,7 @@ def measure(
     for i, (batch, threads, engine) in enumerate(cells):
         spent = time.monotonic() - begun
         left = spent / i * (len(cells) - i) if i else 0.0
-        label = f"Speed of {batch} image{'s' if batch > 1 else ''}"
-        listen(Progress(len(recipe.steps), label, i / len(cells), math.nan, left))
+        listen(Progress(len(recipe.steps), LABELS[batch], i / len(cells), math.nan, left))
         found = _cell(models, recipe.dataset, batch, threads, engine, stopped, pace)
         dense.append(found.pop("dense"))
         mine += found.values()

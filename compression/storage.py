@@ -9,6 +9,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 
 import numpy as np
@@ -19,6 +20,7 @@ from .coder import Side, side_of
 from .compressed import CompressedModel, CompressedTensor
 from .data import DATASETS
 from .errors import FormatError
+from .language import tr
 from .levels import (
     MANTISSA,
     Levels,
@@ -30,7 +32,7 @@ from .levels import (
     unpack,
 )
 from .models import empty, pictures, prunable_layers, tensor_shapes
-from .networks import NETWORKS, Architecture
+from .networks import NETWORKS, Architecture, why_not
 from .result import Part
 
 MAGIC = b"NNZ"
@@ -87,7 +89,10 @@ class _Reader:
     def take(self, n: int) -> bytes:
         if n > len(self.data) - self.at:
             raise FormatError(
-                f"the file is cut short: {n} bytes are missing at {self.at} of {len(self.data)}"
+                "the file is cut short: {n} bytes are missing at {place} of {size}",
+                n=n,
+                place=self.at,
+                size=len(self.data),
             )
         self.at += n
         return bytes(self.data[self.at - n : self.at])
@@ -105,7 +110,9 @@ class _Reader:
         """All that is left, which is whole words of 32 bits."""
         left = len(self.data) - self.at
         if left % 4:
-            raise FormatError(f"the stream has {left} bytes, which are no whole words of 32 bits")
+            raise FormatError(
+                "the stream has {left} bytes, which are no whole words of 32 bits", left=left
+            )
         return self.take(left)
 
     def array(self, dtype: str, n: int) -> np.ndarray:
@@ -295,10 +302,12 @@ def loads(data: bytes) -> CompressedModel:
     if data[: len(MAGIC)] != MAGIC:
         raise FormatError("not a .nnz file: it does not begin with NNZ")
     if len(data) < HEAD:
-        raise FormatError(f"the file is cut short: {len(data)} bytes")
+        raise FormatError("the file is cut short: {size} bytes", size=len(data))
     if data[len(MAGIC)] != VERSION:
         raise FormatError(
-            f"version {data[len(MAGIC)]} of the format is not known here, only {VERSION}"
+            "version {version} of the format is not known here, only {known}",
+            version=data[len(MAGIC)],
+            known=VERSION,
         )
     body = data[HEAD:]
     if zlib.crc32(body) != struct.unpack("<I", data[HEAD - 4 : HEAD])[0]:
@@ -366,7 +375,9 @@ class _Head:
     ) -> CompressedTensor:
         """The tensor with these levels, int64 (N,), and their low bits."""
         if self.shift and np.count_nonzero(levels) != len(low):
-            raise FormatError(f"{name}: {len(low)} levels with low bits, but others are not 0")
+            raise FormatError(
+                "{name}: {n} levels with low bits, but others are not 0", name=name, n=len(low)
+            )
         found = Levels(levels, low, self.shift, self.first, self.odd)
         if self.kind == "float":
             return CompressedTensor(name, shape, "float", values=floats_of(found))
@@ -380,7 +391,9 @@ def _read_head(reader: _Reader, name: str, shape: tuple[int, ...]) -> _Head:
     kind = _name({i: k for k, i in KIND_IDS.items()}, number & 7, "kind of tensor")
     allowed = {"float": 0, "codebook": HALF | LOW | ODD | SYMMETRIC}
     if number & ~7 & ~allowed.get(kind, HALF | LOW | ODD | ROWS):
-        raise FormatError(f"{name}: a {kind} can't have the flags {number & ~7}")
+        raise FormatError(
+            "{name}: a {kind} can't have the flags {flags}", name=name, kind=kind, flags=number & ~7
+        )
     side = _read_side(reader)
     first, shift, low = 0, 0, 0
     if kind == "float":
@@ -389,12 +402,17 @@ def _read_head(reader: _Reader, name: str, shape: tuple[int, ...]) -> _Head:
         shift = reader.take(1)[0]
         if not 1 <= shift <= MOST_SHIFT:
             raise FormatError(
-                f"{name}: levels have 1 to {MOST_SHIFT} low bits, {shift} in the file"
+                "{name}: levels have 1 to {most} low bits, {shift} in the file",
+                name=name,
+                most=MOST_SHIFT,
+                shift=shift,
             )
     if shift:
         low = reader.varint()
         if low > n:
-            raise FormatError(f"{name}: {low} levels with low bits, but {n} weights")
+            raise FormatError(
+                "{name}: {low} levels with low bits, but {n} weights", name=name, low=low, n=n
+            )
     values = None if kind == "float" else _read_table(reader, name, kind, number, n, rows)
     return _Head(kind, side, values, first, shift, low, bool(number & ODD))
 
@@ -406,7 +424,12 @@ def _read_table(
     if kind == "codebook":
         size = reader.varint()
         if not 1 <= size <= max(weights, 1):
-            raise FormatError(f"{name}: a codebook of {weights} weights can't have {size} values")
+            raise FormatError(
+                "{name}: a codebook of {weights} weights can't have {size} values",
+                name=name,
+                weights=weights,
+                size=size,
+            )
         if flags & SYMMETRIC:
             return _mirrored(reader.array(dtype, size // 2).astype(np.float32), size)
         return reader.array(dtype, size).astype(np.float32)
@@ -416,7 +439,7 @@ def _read_table(
 
 def _steps(name: str, table: np.ndarray) -> np.ndarray:
     if not (np.isfinite(table) & (table > 0)).all():
-        raise FormatError(f"{name}: a step or Q must be a number above 0")
+        raise FormatError("{name}: a step or Q must be a number above 0", name=name)
     return table
 
 
@@ -429,7 +452,7 @@ def _read_row(reader: _Reader, names: list[str]) -> tuple[Side, dict[str, np.nda
     """Of biases and norms that have levels: what the coder is told, and the step of each."""
     flags = reader.take(1)[0]
     if flags not in (0, HALF):
-        raise FormatError(f"biases can't have the flags {flags}")
+        raise FormatError("biases can't have the flags {flags}", flags=flags)
     side, dtype = _read_side(reader), "<f2" if flags else "<f4"
     return side, {n: _steps(n, reader.array(dtype, 1).astype(np.float32)) for n in names}
 
@@ -445,20 +468,36 @@ def _read_header(reader: _Reader) -> tuple[Architecture, str]:
     network = _name({n.id: name for name, n in NETWORKS.items()}, network_id, "network")
     dataset = _name({i: name for name, i in DATASET_IDS.items()}, dataset_id, "data set")
     entry, depth = DATASETS[dataset], reader.varint()
-    if NETWORKS[network].is_offered(entry.shape):
-        raise FormatError(f"{network} {NETWORKS[network].is_offered(entry.shape)}")
+    if why_not(network, dataset):
+        raise FormatError(
+            "{network} {reason}",
+            network=network,
+            reason=partial(why_not, network, dataset),
+        )
     possible = {len(h): h for h in NETWORKS[network].depths}
     if depth not in possible:
-        raise FormatError(f"{network} has {list(possible)} hidden layers, {depth} in the file")
+        raise FormatError(
+            "{network} has {possible} hidden layers, {depth} in the file",
+            network=network,
+            possible=list(possible),
+            depth=depth,
+        )
     hidden, most = tuple(reader.varint() for _ in range(depth)), possible[depth]
     if not all(1 <= n <= top for n, top in zip(hidden, most, strict=True)):
-        raise FormatError(f"{network}: hidden units {hidden} do not lie between 1 and {most}")
+        raise FormatError(
+            "{network}: hidden units {hidden} do not lie between 1 and {most}",
+            network=network,
+            hidden=hidden,
+            most=most,
+        )
     plain = Architecture(network, entry.shape, len(entry.classes), hidden)
     if not more:
         return plain, dataset
     ranks, bits = _read_ranks(reader, plain), reader.varint()
     if bits > MOST_BITS:
-        raise FormatError(f"activations have at most {MOST_BITS} bits, {bits} in the file")
+        raise FormatError(
+            "activations have at most {most} bits, {bits} in the file", most=MOST_BITS, bits=bits
+        )
     if not bits and not any(ranks):
         raise FormatError("ranks or bits of activations are announced, but all are 0")
     return replace(plain, ranks=ranks, activation_bits=bits), dataset
@@ -474,14 +513,21 @@ def _read_ranks(reader: _Reader, plain: Architecture) -> tuple[int, ...]:
         for _, layer in prunable_layers(empty(plain))
     ]
     if n not in (0, len(most)):
-        raise FormatError(f"{n} ranks for {len(most)} layers")
+        raise FormatError("{n} ranks for {layers} layers", n=n, layers=len(most))
     ranks = tuple(reader.varint() for _ in range(n))
     if any(rank > top for rank, top in zip(ranks, most, strict=False)):
-        raise FormatError(f"ranks {ranks} are larger than {most}, those of the layers")
+        raise FormatError(
+            "ranks {ranks} are larger than {most}, those of the layers", ranks=ranks, most=most
+        )
     return ranks
 
 
 def _name(names: dict[int, str], number: int, what: str) -> str:
     if number not in names:
-        raise FormatError(f"unknown {what} number {number}; known: {names}")
+        raise FormatError(
+            "unknown {what} number {number}; known: {names}",
+            what=partial(tr, what),
+            number=number,
+            names=names,
+        )
     return names[number]

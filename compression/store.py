@@ -28,6 +28,7 @@ import sqlalchemy as sa
 from .database import insert, open_database, upsert
 from .errors import CompressionError, InvalidInput, StoreError
 from .labels import NOTHING, Label
+from .language import FIRST, in_all
 from .result import Result
 from .settings import ROOT, settings
 
@@ -277,7 +278,7 @@ class Store:
         with self.engine.begin() as c:
             row = c.execute(sa.select(_runs).where(_runs.c.digest == digest)).first()
             if row is None:
-                raise StoreError(f"run {digest} is not in the store")
+                raise StoreError("run {digest} is not in the store", digest=digest)
             if not self._starts_another(c, row):
                 names.append(f"{digest}.safetensors")
             for table in (_runs, _predictions, _labels):
@@ -321,7 +322,7 @@ class Store:
         with self.engine.begin() as c:
             there = c.execute(sa.select(_runs.c.digest).where(_runs.c.digest == digest)).first()
             if there is None and digest not in self.zoo:
-                raise StoreError(f"run {digest} is not in the store")
+                raise StoreError("run {digest} is not in the store", digest=digest)
             if label == NOTHING:
                 c.execute(sa.delete(_labels).where(_labels.c.digest == digest))
             else:
@@ -369,7 +370,11 @@ class Store:
         try:
             return _checked(name, fs.cat_file(path), checksum)
         except OSError as e:
-            raise StoreError(f"{name} is in the store's list, but can't be read: {e}") from None
+            raise StoreError(
+                "{name} is in the store's list, but can't be read: {reason}",
+                name=name,
+                reason=str(e),
+            ) from None
 
     def _remove(self, name: str) -> None:
         """A file whose row is gone. One that can't be removed is in nobody's way."""
@@ -394,7 +399,9 @@ class Store:
                 upsert(c, _files, {"name": name}, {"checksum": _checksum(data)})
                 fs.mv(part, path)
         except OSError as e:
-            raise StoreError(f"{name} can't be written: {e}") from None
+            raise StoreError(
+                "{name} can't be written: {reason}", name=name, reason=str(e)
+            ) from None
 
 
 class Shelf:
@@ -436,7 +443,7 @@ def _readable(text: str) -> Result | None:
     try:
         return Result.from_dict(json.loads(text))
     except (CompressionError, KeyError, TypeError, ValueError) as e:
-        log.warning("a stored run can't be read and is left out: %s", e)
+        log.warning("a stored run can't be read and is left out: %s", in_all(e.__str__)[FIRST])
         return None
 
 
@@ -457,5 +464,5 @@ def _goes_on(start: Mapping[str, Any], recipe: Mapping[str, Any]) -> bool:
 
 def _checked(name: str, data: bytes, checksum: str) -> bytes:
     if _checksum(data) != checksum:
-        raise StoreError(f"{name} is damaged: its checksum is not the one that was noted")
+        raise StoreError("{name} is damaged: its checksum is not the one that was noted", name=name)
     return data

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from .data import Dataset
 from .errors import Cancelled
 from .inference import has_avx512, one_thread
+from .language import tr
 from .models import into_training
 from .recipe import Step, choice, knob, register
 
@@ -207,7 +208,7 @@ class Train(Step):
         return model
 
     def label(self) -> str:
-        return f"train {self.epochs}"
+        return tr("train {epochs}", epochs=self.epochs)
 
 
 @register
@@ -242,4 +243,4 @@ class FineTune(Step):
         return model
 
     def label(self) -> str:
-        return f"tune {self.epochs}"
+        return tr("tune {epochs}", epochs=self.epochs)

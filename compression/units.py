@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .language import tr
+
 NBSP, MINUS = "\u00a0", "\u2212"
 
 
@@ -26,8 +28,9 @@ def size(n: float, about: bool = False) -> str:
 
 def against(n: float, other: float) -> str:
     """A size by another one: 21.4 % below, 0.8 % above."""
-    percent = 100 * (n / other - 1)
-    return f"{abs(percent):.1f}{NBSP}% {'above' if percent > 0 else 'below'}"
+    more = n / other - 1
+    share = percent(abs(more))
+    return tr("{share} above", share=share) if more > 0 else tr("{share} below", share=share)
 
 
 def quantity(n: float) -> str:
@@ -75,7 +78,7 @@ def duration(seconds: float) -> str:
 def short_time(seconds: float) -> str:
     """Seconds that may be few: below 0.1 ms, 25.2 ms, 1.30 s, 2 min."""
     if seconds < 1e-4:
-        return f"below 0.1{NBSP}ms" if seconds > 0 else f"0{NBSP}ms"
+        return tr("below {least}", least=milliseconds(0.1)) if seconds > 0 else f"0{NBSP}ms"
     if seconds < 0.9995:
         return f"{_three_digits(1000 * seconds)}{NBSP}ms"
     return f"{_three_digits(seconds)}{NBSP}s" if seconds < 99.5 else duration(seconds)

@@ -52,7 +52,7 @@ class Unlearnt:
 def unlearnt(recipe: Recipe, split: str, store: Store) -> Unlearnt:
     """What the network of a recipe has unlearnt. Raises JobError if it has to be trained first."""
     if missing_training(recipe, store):
-        raise JobError(f"{recipe.label}: has to be trained first")
+        raise JobError("{recipe.label}: has to be trained first", recipe=recipe)
     memory = Memory()
     run(recipe, store, split=split, keep=False, memory=memory)
     data = load(recipe.dataset)
@@ -61,7 +61,7 @@ def unlearnt(recipe: Recipe, split: str, store: Store) -> Unlearnt:
     before = store.predictions(recipe.dense.digest, split)
     after = store.predictions(recipe.digest, split)
     if before is None or after is None:
-        raise JobError(f"{recipe.label}: what it answered is not stored")
+        raise JobError("{recipe.label}: what it answered is not stored", recipe=recipe)
     gone = np.flatnonzero((before == labels) & (after != labels))
     chosen = gone[np.linspace(0, len(gone) - 1, min(len(gone), MOST_LOOKED)).astype(int)]
     classes = class_changes(accuracy(after, images, before))

@@ -1,15 +1,19 @@
 """Brings `locales/` in line with the code: `python docs/texts.py` after a text was written anew.
 
-Texts are found where `tr`, `tr_n`, `marked` and the errors name them. New ones come into the
-catalogs without a translation, which a test does not let pass; old ones go. `--missing` prints what
-lacks one.
+Texts are found where `tr`, `tr_n`, `marked` and the errors name them, in what steps declare (names
+of steps and knobs, what they say of themselves, words of choices) and in the template of reports.
+New ones come into the catalogs without a translation, which a test does not let pass; old ones go.
+`--missing` prints what lacks one.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -22,21 +26,43 @@ sys.path.insert(0, str(ROOT))
 
 from compression import errors  # noqa: E402
 from compression.language import DOMAIN, FIRST, FOLDER, LANGUAGES  # noqa: E402
+from compression.networks import NETWORKS  # noqa: E402
+from compression.recipe import steps  # noqa: E402
 
 ERRORS = [name for name, kind in vars(errors).items() if isinstance(kind, type)]
 KEYWORDS = {"tr": None, "marked": None, "tr_n": (1, 2), **dict.fromkeys(ERRORS)}
-SOURCES = ("app.py", "pages/**/*.py", "compression/**/*.py")
+SOURCES = {  # files and how Babel reads them
+    "app.py": "python",
+    "pages/**/*.py": "python",
+    "compression/**/*.py": "python",
+    "assets/report/*.html": "jinja2",
+}
 
 
 def found() -> Catalog:
     """Every text of the code, with the files that say it."""
     catalog = Catalog()
-    for pattern in SOURCES:
+    for pattern, kind in SOURCES.items():
         for path in sorted(ROOT.glob(pattern)):
             place = path.relative_to(ROOT).as_posix()
-            for _, text, _, _ in extract_from_file("python", path, KEYWORDS):
+            for _, text, _, _ in extract_from_file(kind, path, KEYWORDS):
                 catalog.add(text, locations=[(place, 0)])
+    for text, place in declared():
+        catalog.add(text, locations=[(place, 0)])
     return catalog
+
+
+def declared() -> Iterator[tuple[str, str]]:
+    """What people read of the steps that is no literal of a call, each with its file."""
+    for step in steps().values():
+        place = f"{step.__module__.replace('.', '/')}.py"
+        words = step.name.replace("_", " ")
+        texts = [words, words.capitalize(), " ".join((step.__doc__ or "").split())]
+        for knob in dataclasses.fields(step):
+            names = [knob.name, knob.name.replace("_", " ")] if len(knob.name) > 1 else []
+            options = [o for o in knob.metadata.get("options", ()) if o not in NETWORKS]
+            texts += [*names, knob.metadata["help"], *options]
+        yield from ((text, place) for text in dict.fromkeys(texts))
 
 
 def path_of(language: str) -> Path:
@@ -72,7 +98,8 @@ def text_of(catalog: Catalog) -> bytes:
 
 
 def compiled(catalog: Catalog) -> bytes:
-    """The .mo file."""
+    """The .mo file, the same for the same texts: its header has no dates."""
+    catalog.creation_date = catalog.revision_date = datetime(2026, 1, 1, tzinfo=UTC)
     file = io.BytesIO()
     write_mo(file, catalog)
     return file.getvalue()

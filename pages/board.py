@@ -7,6 +7,7 @@ from __future__ import annotations
 import streamlit as st
 
 from compression.board import standing
+from compression.language import tr
 from compression.settings import settings
 from pages.parts import boards, cached, frame
 
@@ -16,9 +17,9 @@ page = st.container(gap=10)
 with page:
     title, actions = frame.head(st)
 if not settings().board:
-    title.title("There is no class board here", width="content", anchor=False)
+    title.title(tr("There is no class board here"), width="content", anchor=False)
     with page:
-        st.markdown("Who runs the lab can switch it on: `COMPRESSION_BOARD=1`.")
+        st.markdown(tr("Who runs the lab can switch it on: `COMPRESSION_BOARD=1`."))
     st.stop()
 
 board = boards.board_of(network, dataset)
@@ -30,7 +31,7 @@ results = {r.digest: r for r in cached.runs(dataset, network)}
 with page:
     target = boards.target_input(network, dataset)
     scene = boards.Scene(network, dataset, target, board.closed, standing(entries, results, target))
-    st.caption(f"{boards.HOW} {boards.TAKE_PART}" if entries else boards.HOW)
+    st.caption(f"{tr(boards.HOW)} {tr(boards.TAKE_PART)}" if entries else tr(boards.HOW))
     if entries:
         boards.rows(scene, jobs)
         boards.run_missing(scene, engine)

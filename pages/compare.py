@@ -5,22 +5,24 @@ confusions, single images, layers, and worse images.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
 from compression import phrases
 from compression.baselines import baseline
 from compression.figures import Tag
+from compression.language import current, marked, tr
 from compression.pipeline import missing_training
 from pages.parts import cached, comparing, contrasts, frame, reporting, scene, training
 from pages.parts.steps import plain
 
 VIEWS: dict[str, Callable[[scene.Scene], None]] = {
-    "Classes": contrasts.classes,
-    "Images": contrasts.images,
-    "Layers": contrasts.layers,
-    "Robustness": contrasts.robustness,
-    "Why": contrasts.why,
+    marked("Classes"): contrasts.classes,
+    marked("Images"): contrasts.images,
+    marked("Layers"): contrasts.layers,
+    marked("Robustness"): contrasts.robustness,
+    marked("Why"): contrasts.why,
 }
 OF_ONE_RUN = {"Classes", "Images", "Why"}
 
@@ -36,22 +38,23 @@ with page:
     bar = st.container(horizontal=True, vertical_alignment="center")
     body = st.container(gap=10)
 with actions:
-    with st.popover("Choose runs", icon=":material/checklist:", type="tertiary"):
+    with st.popover(tr("Choose runs"), icon=":material/checklist:", type="tertiary"):
         comparing.picker(made, network)
     frame.copy_link()
 if made.trouble:
     about.markdown(f":small[:red[{made.trouble}]]")
 if not made.recipes:
     here = phrases.name(baseline(network, dataset))
-    title.title(f"{here}: choose runs to compare", width="content", anchor=False)
+    title.title(tr("{name}: choose runs to compare", name=here), width="content", anchor=False)
     offered = comparing.suggested(dataset, network, "validation")
     with body:
         st.markdown(
-            "Choose up to eight runs above, or begin with the dense network against these:\n\n"
+            tr("Choose up to eight runs above, or begin with the dense network against these:")
+            + "\n\n"
             + "\n".join(f"- {plain(r.label)}" for r in offered)
         )
         st.button(
-            "Compare these",
+            tr("Compare these"),
             icon=":material/compare_arrows:",
             key="these",
             on_click=made.take,
@@ -59,18 +62,19 @@ if not made.recipes:
         )
     st.stop()
 if not engine.ready:
-    title.title("Comparing: the workers are starting", width="content", anchor=False)
+    title.title(tr("Comparing: the workers are starting"), width="content", anchor=False)
     frame.when_ready(engine)
 
 base, runs = made.base, list(comparing.pairs(made))
 letters = [tag.letter for tag, _ in runs]
 with bar:
-    view = frame.choice("View", list(VIEWS), "compare_view", collapsed=True)
+    look: dict[str, Any] = dict(collapsed=True, format_func=tr)
+    view = frame.choice(tr("View"), list(VIEWS), "compare_view", **look)
     if st.session_state.get("run") not in letters:
         st.session_state.pop("run", None)
     focus = letters[0]
     if len(runs) > 1 and view in OF_ONE_RUN:
-        focus = frame.choice("Run", letters, "run", collapsed=True)
+        focus = frame.choice(tr("Run"), letters, "run", collapsed=True)
     split = frame.split_choice(collapsed=True)
     reporting.way(runs[letters.index(focus)].recipe, [base, *made.recipes])
 
@@ -91,7 +95,7 @@ if asks:
 # noted before anything of it is read: what becomes known from here on must redraw the page
 drawn = engine.progress(asks) if asks else ()
 jobs_drawn = training.states([base, *made.recipes], engine, owner)
-same = tuple(a.key for a in asks), scene.differing(now)
+same = tuple(a.key for a in asks), scene.differing(now), current()
 was, text = st.session_state.get("compare_title", (None, ""))
 title.title(text if was == same else scene.headline(now), width="content", anchor=False)
 now.measure()  # which may take a moment
@@ -113,14 +117,15 @@ with table_place:
         if untrained and (tag.letter or base not in made.recipes):
             with st.container(horizontal=True, vertical_alignment="center"):
                 words = plain(comparing.name(recipe, network))
-                st.markdown(f":small[{tag.letter or 'base'}, {words}]")
+                run = tr("{letter}, {recipe}", letter=tag.letter or tr("base"), recipe=words)
+                st.markdown(f":small[{run}]")
                 training.button(
                     recipe,
                     missing_training(recipe, engine.store),
                     engine,
                     owner,
-                    about="Then it can be compared.",
-                    live="in training",
+                    about=tr("Then it can be compared."),
+                    live=tr("in training"),
                     key=f"train-{recipe.digest}",
                 )
 with body:

@@ -5,6 +5,7 @@ measured at once.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -12,11 +13,12 @@ from compression import figures, phrases
 from compression.advice import advice
 from compression.data import DATASETS
 from compression.jobs import Ask
+from compression.language import marked, tr
 from compression.pareto import front
 from compression.pipeline import missing_training
 from compression.recipe import layer_values
 from compression.references import is_reference
-from compression.result import Result
+from compression.result import Preview, Result
 from pages.parts import boards, cached, controls, curves, frame, panels, training, why
 
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
@@ -49,7 +51,9 @@ with left:
     missing = missing_training(recipe, engine.store)
     shown = controls.untrained(recipe, missing)
     if missing_training(recipe.dense, engine.store):
-        title.title(f"{phrases.name(recipe)}: train it first", width="content", anchor=False)
+        title.title(
+            tr("{name}: train it first", name=phrases.name(recipe)), width="content", anchor=False
+        )
         training.dense_first(recipe, engine)
     start_here = st.container(horizontal=True, vertical_alignment="center")
     formula = st.container(gap=None)
@@ -61,9 +65,10 @@ untuned = replace(setting, tune=0).recipe()
 base = controls.untrained(untuned, missing_training(untuned, engine.store))
 with bottom[1].container(border=True, height="stretch", gap="small"):
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown("**Accuracy by**", width="content")
-        words = ["prune ratio", "levels"]
-        by_levels = frame.choice("Accuracy against", words, "along", collapsed=True) == "levels"
+        st.markdown(tr("**Accuracy by**"), width="content")
+        words = [marked("prune ratio"), marked("levels")]
+        look: dict[str, Any] = dict(collapsed=True, format_func=tr)
+        by_levels = frame.choice(tr("Accuracy against"), words, "along", **look) == "levels"
     curve_place = st.container()
 curve = (curves.along_levels if by_levels else curves.along_sparsity)(setting, base)
 now = Ask(shown, split)
@@ -87,12 +92,23 @@ own_xs, own = line(curve.own)
 reference_xs, reference = line(curve.reference)
 here = figures.spot(found, split) if found else None
 
-trail: dict[str, tuple[Ask, figures.Spot]] = st.session_state.setdefault("trail", {})
-if here is not None and not here.estimated:
+trail: dict[str, tuple[Ask, Result | Preview]] = st.session_state.setdefault("trail", {})
+if found is not None and here is not None and not here.estimated:
     trail.pop(now.key, None)
-    trail[now.key] = Ask(recipe.dense, split), here
+    trail[now.key] = Ask(recipe.dense, split), found
     for old in list(trail)[: -TRAIL - 1]:
         del trail[old]
+
+
+def along() -> str:
+    """What the curve is called."""
+    if by_levels:
+        method = tr(controls.QUANTIZERS[setting.quantizer][0]).lower()
+        return tr("levels, {method}", method=method)
+    method = tr(controls.PRUNINGS[setting.pruning][0]).lower()
+    if not setting.levels:
+        return tr("prune ratio, {method}", method=method)
+    return tr("prune ratio, {method}<br>with {levels} levels", method=method, levels=setting.levels)
 
 
 def hero(dense: Result) -> figures.Hero:
@@ -101,29 +117,32 @@ def hero(dense: Result) -> figures.Hero:
     ]
     of_all = [figures.spot(r, split) for r in stored]
     best = [of_all[i] for i in front([(s.bytes, s.accuracy) for s in of_all])]
-    along = "levels, " + controls.QUANTIZERS[setting.quantizer][0].lower()
-    if not by_levels:
-        along = "prune ratio, " + controls.PRUNINGS[setting.pruning][0].lower()
-        along += f"<br>with {setting.levels} levels" if setting.levels else ""
+    dense_ask = Ask(recipe.dense, split)
+    before = [f for key, (of, f) in trail.items() if key != now.key and of == dense_ask]
     return figures.Hero(
         shown.family,
         figures.spot(dense, split),
         dense.baseline.fp32_bytes,
         here,
-        [s for k, (of, s) in trail.items() if k != now.key and of == Ask(recipe.dense, split)],
+        [figures.spot(f, split) for f in before],
         own,
         reference,
         best,
-        along,
-        f"{curve.reference_name}<br>{'levels' if by_levels else 'pruning'}",
+        along(),
+        tr("uniform<br>levels") if by_levels else tr("random<br>pruning"),
         "quantized" if by_levels else "pruned",
     )
 
 
 title.title(phrases.headline(shown, found, split), width="content", anchor=False)
-with export.popover("Export", icon=":material/download:", type="tertiary", disabled=result is None):
+with export.popover(
+    tr("Export"), icon=":material/download:", type="tertiary", disabled=result is None
+):
     st.caption(
-        f"Run {shown.digest}: the file that was measured, and the recipe that makes it again."
+        tr(
+            "Run {run}: the file that was measured, and the recipe that makes it again.",
+            run=shown.digest,
+        )
     )
     panels.exports(shown, found, engine)
 
@@ -132,7 +151,10 @@ with to_board:
 
 with card_row:
     if failure:
-        st.error(f"This setting could not be measured: {failure}", icon=":material/error:")
+        st.error(
+            tr("This setting could not be measured: {reason}", reason=failure),
+            icon=":material/error:",
+        )
     panels.cards(found, split)
 
 with start_here:
@@ -141,7 +163,7 @@ with formula:
     st.markdown(panels.formulas(shown, found))
     if setting.own_sparsities or setting.own_levels:
         layers = layer_values(setting.own_sparsities) | layer_values(setting.own_levels)
-        st.caption(f"Settings of their own: {', '.join(layers)}; see Layers")
+        st.caption(tr("Settings of their own: {layers}; see Layers", layers=tr(", ").join(layers)))
     told = st.container()
     buttons = st.container(horizontal=True, vertical_alignment="center")
     if not missing:
@@ -159,28 +181,31 @@ if asked_why:
 with right:
     dense = engine.result(Ask(recipe.dense, split))
     if dense is None:
-        st.caption("The dense network is being measured.")
+        st.caption(tr("The dense network is being measured."))
     else:
         frame.chart(
             figures.draw_hero(hero(dense), p, HERO),
             "hero",
-            f"Accuracy against file size: {phrases.headline(shown, found, split)}",
+            tr(
+                "Accuracy against file size: {answer}",
+                answer=phrases.headline(shown, found, split),
+            ),
         )
 
 with bottom[0].container(border=True, height="stretch"):
     if found is None:
-        st.caption("Where the bytes went: measuring")
+        st.caption(tr("Where the bytes went: measuring"))
     elif bytes_by == "layer":
         frame.chart(
             figures.draw_layer_bytes(figures.layer_bytes(found), p, SMALL),
             "bytes",
-            "Bytes of the file by layer and part",
+            tr("Bytes of the file by layer and part"),
         )
     else:
         frame.chart(
             figures.draw_waterfall(figures.waterfall(found), p, SMALL),
             "bytes",
-            "Bytes that each step took away",
+            tr("Bytes that each step took away"),
         )
 
 with curve_place:
@@ -188,7 +213,7 @@ with curve_place:
         frame.chart(
             figures.draw_losses(job.history, training.epochs(recipe, missing), p, SMALL - CHOICE),
             "losses",
-            "Loss and accuracy by epoch",
+            tr("Loss and accuracy by epoch"),
         )
     else:
         at = setting.levels if by_levels else 100 * setting.sparsity
@@ -198,7 +223,7 @@ with curve_place:
             own,
             [scale * x for x in reference_xs],
             reference,
-            curve.reference_name,
+            tr(curve.reference_name),
             at,
             here,
             by_levels,
@@ -206,12 +231,14 @@ with curve_place:
         frame.chart(
             figures.draw_curve(data, p, SMALL - CHOICE),
             "curve",
-            f"Accuracy against {'levels' if by_levels else 'prune ratio'}, with a reference",
+            tr("Accuracy against levels, with a reference")
+            if by_levels
+            else tr("Accuracy against prune ratio, with a reference"),
         )
 
 with bottom[2].container(border=True, height="stretch"):
     if found is None:
-        st.caption("Four sizes: measuring")
+        st.caption(tr("Four sizes: measuring"))
     else:
         frame.chart(
             figures.draw_sizes(figures.four_sizes(found), p, SMALL),

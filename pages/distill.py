@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from compression import figures, units
-from compression.data import DATASETS
+from compression import figures, phrases, units
+from compression.baselines import baseline
 from compression.jobs import Ask, Job
+from compression.language import marked, tr, tr_n
 from compression.networks import NETWORKS
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
@@ -26,7 +28,7 @@ SPLIT = "validation"
 
 @dataclass(frozen=True)
 class Student:
-    """One line of the plot. result, job: what is known of it."""
+    """One line of the plot. name: to be translated; result, job: what is known of it."""
 
     name: str
     recipe: Recipe
@@ -43,7 +45,7 @@ class Student:
         history = self.result.history if self.result else self.job.history if self.job else ()
         place = len(self.recipe.steps) - 1
         return figures.Track(
-            self.name,
+            tr(self.name),
             "dense" if self.name == "from scratch" else "distilled",
             self.dashed,
             [e for e in history if e.step == place],
@@ -52,7 +54,7 @@ class Student:
 
 network, dataset = frame.begin()
 engine, owner, p = cached.engine(), cached.owner(), frame.colours()
-name = f"{NETWORKS[network].title} on {DATASETS[dataset].title}"
+name = phrases.name(baseline(network, dataset))
 
 page = st.container(gap=10)
 with page:
@@ -66,15 +68,16 @@ with left, st.container(gap=12):
     width = controls.student_slider(st, "size", 25)
     initial = controls.initial_choice(st)
     epochs, temperature, alpha = controls.student_training()
-    with st.popover("Hints, references and seed", icon=":material/tune:", type="tertiary"):
+    with st.popover(tr("Hints, references and seed"), icon=":material/tune:", type="tertiary"):
         depth, hint, hint_weight = controls.hint_inputs(network, dataset)
         references = st.pills(
-            "Train also",
-            ["without teacher", "from scratch"],
+            tr("Train also"),
+            [marked("without teacher"), marked("from scratch")],
             selection_mode="multi",
             default=["without teacher"],
+            format_func=tr,
             key="references",
-            help=(
+            help=tr(
                 "The same student with the labels alone, and one of that size from random weights."
             ),
             **controls.BOUND,
@@ -101,17 +104,21 @@ with left, st.container(gap=12):
 
 dense = setting.recipe().dense
 if missing_training(dense, engine.store):
-    title.title(f"{name}: train the teacher first", width="content", anchor=False)
+    title.title(tr("{name}: train the teacher first", name=name), width="content", anchor=False)
     with left:
         training.dense_first(dense, engine)
 if not setting.student_steps():
     title.title(
-        f"Choose a student smaller than {NETWORKS[network].title}", width="content", anchor=False
+        tr("Choose a student smaller than {network}", network=NETWORKS[network].title),
+        width="content",
+        anchor=False,
     )
     right.markdown(
-        "Move **Student size** below 100 %. The student takes the first K columns of each of the"
-        " teacher's matrices, $W_\\mathrm{small} = W_\\mathrm{large}(:, 1{:}K)$, and is then"
-        " trained with the teacher's answers."
+        tr(
+            "Move **Student size** below 100 %. The student takes the first K columns of each of"
+            " the teacher's matrices, $W_\\mathrm{small} = W_\\mathrm{large}(:, 1{:}K)$, and is"
+            " then trained with the teacher's answers."
+        )
     )
     st.stop()
 
@@ -124,7 +131,11 @@ def student(label: str, recipe: Recipe, dashed: bool) -> Student:
 
 
 students = [
-    student("with teacher" if alpha else "labels only", dense.then(*setting.student_steps()), False)
+    student(
+        marked("with teacher") if alpha else marked("labels only"),
+        dense.then(*setting.student_steps()),
+        False,
+    )
 ]
 if "without teacher" in (references or []) and alpha:
     students.append(student("without teacher", dense.then(*setting.student_steps(alpha=0.0)), True))
@@ -149,31 +160,35 @@ def difference(a: Student, b: Student) -> Change | None:
 
 def answer() -> str:
     """The page's question, answered by what has been measured."""
-    size = f"{units.percent(width, 0)} student"
+    size = units.percent(width, 0)
     first = students[0]
     if first.result is None:
-        return (
-            f"{name}: training the {size}"
-            if any(s.live for s in students)
-            else f"{name}: does the teacher help a {size}?"
-        )
+        if any(s.live for s in students):
+            return tr("{name}: training the {size} student", name=name, size=size)
+        return tr("{name}: does the teacher help a {size} student?", name=name, size=size)
     if len(students) > 1:
         change = difference(first, students[1])
         if change is not None:
-            other = students[1].name
-            if change.within_noise:
-                return (
-                    f"{first.name.capitalize()} or {other}: no measurable difference at"
-                    f" {units.percent(width, 0)}"
-                )
-            better = "better" if change.difference > 0 else "worse"
-            return (
-                f"{first.name.capitalize()}, the {size} is {abs(100 * change.difference):.1f}"
-                f" points {better} than {other}"
+            said: dict[str, Any] = dict(
+                first=tr(first.name).capitalize(),
+                other=tr(students[1].name),
+                size=size,
+                points=abs(100 * change.difference),
             )
-    return (
-        f"The {size}: {units.percent(first.result.validation.value)} right,"
-        f" {units.times(first.result.ratio)} smaller"
+            if change.within_noise:
+                return tr("{first} or {other}: no measurable difference at {size}", **said)
+            if change.difference > 0:
+                return tr(
+                    "{first}, the {size} student is {points:.1f} points better than {other}", **said
+                )
+            return tr(
+                "{first}, the {size} student is {points:.1f} points worse than {other}", **said
+            )
+    return tr(
+        "The {size} student: {share} right, {ratio} smaller",
+        size=size,
+        share=units.percent(first.result.validation.value),
+        ratio=units.times(first.result.ratio),
     )
 
 
@@ -191,17 +206,22 @@ with left:
                 training.start(s.recipe, engine, owner)
 
         st.button(
-            f"Train {len(waiting)} student{'s' * (len(waiting) > 1)}",
+            tr_n("Train {n} student", "Train {n} students", len(waiting)),
             icon=":material/model_training:",
             key="start",
             on_click=start_all,
             width="stretch",
         )
-        about = "" if math.isnan(cost) else f"about {units.duration(cost)}: "
-        st.caption(f"{about}{', '.join(s.name for s in waiting)}")
+        kinds = tr(", ").join(tr(s.name) for s in waiting)
+        st.caption(
+            kinds
+            if math.isnan(cost)
+            else tr("about {time}: {students}", time=units.duration(cost), students=kinds)
+        )
     for s in students:
         if s.result is None and s.job is not None and s.job.state == "failed":
-            st.caption(f":red[{s.name} failed: {s.job.error}]")
+            failed = tr("{student} failed: {reason}", student=tr(s.name), reason=s.job.error)
+            st.caption(f":red[{failed}]")
     if st.session_state.get("job_error"):
         st.caption(f":red[{st.session_state['job_error']}]")
 
@@ -213,18 +233,24 @@ with right:
         epochs,
         p,
         CHART,
-        f"{units.percent(width, 0)} students",
+        tr("{size} students", size=units.percent(width, 0)),
     )
-    frame.chart(figure, "students", f"Validation accuracy of the students by epoch. {answer()}")
+    frame.chart(
+        figure,
+        "students",
+        tr("Validation accuracy of the students by epoch. {answer}", answer=answer()),
+    )
     full = NETWORKS[network].hidden
     steps = ", ".join(f"{n} → {max(1, round(width * n))}" for n in full[:3])
     steps += "" if len(full) < 4 else ", …"
     extra = "" if hint == "none" or not alpha else rf" + {hint_weight:g}\, \mathrm{{hint}}"
-    st.markdown(
-        rf":small[$W_\mathrm{{small}} = W_\mathrm{{large}}(:, 1{{:}}K)$, units {steps}; loss "
+    rule = r"$W_\mathrm{small} = W_\mathrm{large}(:, 1{:}K)$"
+    loss = (
         rf"${alpha:g} \cdot {temperature:g}^2\, \mathrm{{KL}}(p_T \| q_T) + {1 - alpha:.2g}\,"
-        rf" \mathrm{{CE}}{extra}$]"
+        rf" \mathrm{{CE}}{extra}$"
     )
+    formula = tr("{rule}, units {steps}; loss {loss}", rule=rule, steps=steps, loss=loss)
+    st.markdown(f":small[{formula}]")
 
 
 def row(label: str, r: Result, against: Change | None) -> dict[str, object]:
@@ -234,25 +260,25 @@ def row(label: str, r: Result, against: Change | None) -> dict[str, object]:
     noise = (
         ""
         if against is None
-        else "within noise"
+        else tr("within noise")
         if against.within_noise
         else f"p = {against.p_value:.1g}"
     )
     return {
-        "Network": label,
-        "Validation": f"{100 * m.value:.2f} % ±{100 * m.half_width:.2f}",
-        "Test": test,
-        "Points against teacher": text,
-        "Certainty": noise,
-        "File": units.size(r.cost.bytes),
-        "Parameters": units.quantity(r.cost.params),
-        "Multiply-adds": units.quantity(r.cost.macs),
+        marked("Network"): label,
+        marked("Validation"): f"{100 * m.value:.2f} % ±{100 * m.half_width:.2f}",
+        marked("Test"): test,
+        marked("Points against teacher"): text,
+        marked("Certainty"): noise,
+        marked("File"): units.size(r.cost.bytes),
+        marked("Parameters"): units.quantity(r.cost.params),
+        marked("Multiply-adds"): units.quantity(r.cost.macs),
     }
 
 
 with below:
-    rows = [row("teacher", teacher, None)] if teacher else []
-    rows += [row(s.name, s.result, s.result.validation.change) for s in students if s.result]
+    rows = [row(tr("teacher"), teacher, None)] if teacher else []
+    rows += [row(tr(s.name), s.result, s.result.validation.change) for s in students if s.result]
     if len(rows) > 1:
         frame.table(
             pd.DataFrame(rows),
@@ -261,12 +287,15 @@ with below:
             row_height=34,
             placeholder=" ",
             key="table",
-            alt="The students measured, with the teacher",
+            column_config={name: st.column_config.Column(tr(name)) for name in rows[0]},
+            alt=tr("The students measured, with the teacher"),
         )
     else:
         st.caption(
-            "The table fills as students are trained. A job goes on when this tab is closed; the"
-            " same link finds it again."
+            tr(
+                "The table fills as students are trained. A job goes on when this tab is closed;"
+                " the same link finds it again."
+            )
         )
 
 

@@ -5,11 +5,13 @@ offered, the code that uses them, and files that come back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
 from compression import phrases, units
 from compression.jobs import Ask
+from compression.language import marked, tr
 from compression.networks import refusals
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
@@ -17,10 +19,11 @@ from compression.result import Result
 from pages.parts import cached, controls, frame, reporting, steps, taking, timing
 
 VIEWS: dict[str, Callable[[Recipe, str], None]] = {
-    "Files": taking.files,
+    marked("Files"): taking.files,
     timing.VIEW: timing.speed,
     reporting.VIEW: reporting.report,
 }
+LOOK: dict[str, Any] = dict(collapsed=True, format_func=tr)  # of a choice
 WAIT = 0.33  # seconds that the page waits for the result before it draws without it
 
 taking.arrive()
@@ -33,7 +36,7 @@ with page:
     trouble = st.container()
     left, right = st.columns([7, 5], gap="medium")
 with actions:
-    with st.popover("View", icon=":material/visibility:", type="tertiary"):
+    with st.popover(tr("View"), icon=":material/visibility:", type="tertiary"):
         split = frame.split_choice()
         seed = controls.seed_input()
     frame.copy_link()
@@ -62,31 +65,36 @@ failure = engine.failure(ask)
 def headline() -> str:
     """One sentence with the answer in it."""
     if refused:
-        return f"{name}: a step can't be done there"
+        return tr("{name}: a step can't be done there", name=name)
     if missing:
-        return f"{name}: train it first"
+        return tr("{name}: train it first", name=name)
     if failure:
-        return f"{name} can't be measured"
+        return tr("{name} can't be measured", name=name)
     if not isinstance(result, Result):
-        return f"{name}: measuring"
-    rest = phrases.headline(recipe, result, split).removeprefix(f"{name}, ")
-    return f"{name} to take away: {units.size(result.cost.bytes)}, {rest}"
+        return tr("{name}: measuring", name=name)
+    rest = phrases.answer(result, split)
+    size = units.size(result.cost.bytes)
+    return tr("{name} to take away: {size}, {rest}", name=name, size=size, rest=rest)
 
 
 title.title(headline(), width="content", anchor=False)
 with left:
-    st.markdown(f":small[{steps.plain(recipe.label)} · recipe `{recipe.digest}`]")
+    about = tr("{steps} · recipe `{digest}`", steps=steps.plain(recipe.label), digest=recipe.digest)
+    st.markdown(f":small[{about}]")
     if refused or missing or failure:
         reasons = [*refused.values(), failure]
         if missing:
-            reasons = ["Its training is not stored yet; files are made of measured networks only"]
-        st.markdown(f"{steps.plain(steps.readable(next(filter(None, reasons))))}.")
+            reasons = [
+                tr("Its training is not stored yet; files are made of measured networks only")
+            ]
+        reason = steps.plain(steps.readable(next(filter(None, reasons))))
+        st.markdown(tr("{reason}.", reason=reason))
         taking.open_in_recipes(recipe)
     elif isinstance(result, Result) and engine.ready:
-        VIEWS[frame.choice("Show", list(VIEWS), "export_view", collapsed=True)](recipe, split)
+        VIEWS[frame.choice(tr("Show"), list(VIEWS), "export_view", **LOOK)](recipe, split)
 
 with how:
-    use = frame.choice("How to use it", taking.USES, "use", collapsed=True)
+    use = frame.choice(tr("How to use it"), taking.USES, "use", **LOOK)
     taking.code(use, recipe)
 with given:
     if engine.ready:

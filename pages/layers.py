@@ -13,6 +13,7 @@ import streamlit as st
 
 from compression import figures, glossary, phrases, units
 from compression.jobs import Ask
+from compression.language import marked, tr
 from compression.layers import LayerView
 from compression.pipeline import missing_training
 from compression.recipe import Recipe, layer_text, layer_values
@@ -23,6 +24,7 @@ from pages.parts import cached, controls, frame, single
 
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 CARD = 330  # height of a card
+LOOK: dict[str, Any] = dict(collapsed=True, format_func=tr)  # of a choice
 
 network, dataset = frame.begin()
 engine, owner, p = cached.engine(), cached.owner(), frame.colours()
@@ -45,10 +47,9 @@ with bar:
     prune, pruning = controls.pruning_controls(first, second)
     levels, quantizer = controls.levels_controls(third, fourth)
     with fifth:
-        by_levels = (
-            frame.choice("Try", ["prune ratio", "levels"], "tried", collapsed=True) == "levels"
-        )
-with own_menu, st.popover("Single layers", icon=":material/layers:", type="tertiary"):
+        words = [marked("prune ratio"), marked("levels")]
+        by_levels = frame.choice(tr("Try"), words, "tried", **LOOK) == "levels"
+with own_menu, st.popover(tr("Single layers"), icon=":material/layers:", type="tertiary"):
     own_sparsities, own_levels = controls.own_inputs(network, dataset)
 
 setting = controls.setting_elsewhere(
@@ -63,21 +64,27 @@ setting = controls.setting_elsewhere(
 )
 recipe = setting.recipe()
 if missing_training(recipe.dense, engine.store):
-    title.title(f"{phrases.name(recipe)}: train it first", width="content", anchor=False)
-    st.markdown("The dense network of this seed is not trained yet.")
-    st.page_link("pages/compress.py", label="Train it on Compress", icon=":material/compress:")
+    title.title(
+        tr("{name}: train it first", name=phrases.name(recipe)), width="content", anchor=False
+    )
+    st.markdown(tr("The dense network of this seed is not trained yet."))
+    st.page_link("pages/compress.py", label=tr("Train it on Compress"), icon=":material/compress:")
     st.stop()
 untrained = missing_training(recipe, engine.store)
 recipe = controls.untrained(recipe, untrained)
 if not engine.ready:
-    title.title(f"{phrases.name(recipe)}: the workers are starting", width="content", anchor=False)
+    title.title(
+        tr("{name}: the workers are starting", name=phrases.name(recipe)),
+        width="content",
+        anchor=False,
+    )
     frame.when_ready(engine)
 knob = "levels" if by_levels else "sparsity"
 views = cached.layers(recipe.digest, recipe)
 names = [view.name for view in views]
 
 with cards[2].container(border=True, height="stretch"):
-    touched = frame.choice("Touch", [single.ALONE, single.OTHERS], "alone", collapsed=True)
+    touched = frame.choice(tr("Touch"), [single.ALONE, single.OTHERS], "alone", **LOOK)
     forgiveness_place = st.container()
 alone = touched == single.ALONE
 base, place = single.tried(setting, replace(setting, tune=0).recipe(), knob, engine.store)
@@ -114,14 +121,19 @@ lost = {name: [points_lost(r) for _, r in curve] for name, curve in curves.items
 
 def headline() -> str:
     largest = max(views, key=lambda v: v.weights)
-    share = largest.weights / sum(v.weights for v in views)
-    text = f"{largest.name} holds {units.percent(share, 0)} of the weights"
+    share = units.percent(largest.weights / sum(v.weights for v in views), 0)
+    said: dict[str, Any] = dict(layer=largest.name, share=share)
     sums = {n: sum(v for v, _ in row if v is not None) for n, row in lost.items()}
     if not sums or any(v is None for row in lost.values() for v, _ in row):
-        return f"{text}; the rest is being measured"
+        return tr("{layer} holds {share} of the weights; the rest is being measured", **said)
     least, most = max(sums, key=lambda n: sums[n]), min(sums, key=lambda n: sums[n])
-    forgiving = " and forgives most" if most == largest.name else ""
-    return f"{text}{forgiving}; {least} forgives least"
+    if most == largest.name:
+        return tr(
+            "{layer} holds {share} of the weights and forgives most; {least} forgives least",
+            **said,
+            least=least,
+        )
+    return tr("{layer} holds {share} of the weights; {least} forgives least", **said, least=least)
 
 
 title.title(headline(), width="content", anchor=False)
@@ -134,13 +146,13 @@ def row(view: LayerView) -> dict[str, Any]:
         "Shape": " × ".join(map(str, view.shape)),
         "Weights": view.weights,
         "Stay": 100 * view.nonzero / view.weights,
-        "Levels": str(len(view.levels)) if view.levels else "all",
+        "Levels": str(len(view.levels)) if view.levels else tr("all"),
         "Bits each": view.bits,
         "Coder": None if view.learned is None else 100 * view.learned,
         "SQNR": None if math.isinf(view.sqnr_db) else view.sqnr_db,
         "File": view.bytes / 1000,
         "Forgives": [100 - max(0.0, v) for v, _ in lost.get(view.name, []) if v is not None],
-        "Own": ", ".join(single.own_words(*own)),
+        "Own": tr(", ").join(single.own_words(*own)),
     }
 
 
@@ -155,29 +167,33 @@ with table_place:
         on_select="rerun",
         selection_mode="single-row",
         placeholder=" ",
-        alt="Every layer: shape, share of weights that stay, levels, bits, bytes",
+        alt=tr("Every layer: shape, share of weights that stay, levels, bits, bytes"),
         column_config={
-            "Layer": st.column_config.TextColumn(width=118 if len(views) > 5 else 60),
-            "Shape": st.column_config.TextColumn(width=104),
-            "Weights": st.column_config.NumberColumn(format="localized", width=70),
+            "Layer": st.column_config.TextColumn(tr("Layer"), width=118 if len(views) > 5 else 60),
+            "Shape": st.column_config.TextColumn(tr("Shape"), width=104),
+            "Weights": st.column_config.NumberColumn(tr("Weights"), format="localized", width=70),
             "Stay": st.column_config.ProgressColumn(
+                tr("Stay"),
                 format="%.0f %%",
                 min_value=0,
                 max_value=100,
                 color="orange",
                 width=104,
             ),
-            "Levels": st.column_config.TextColumn(width=54),
-            "Bits each": st.column_config.NumberColumn(format="%.2f", width=68),
+            "Levels": st.column_config.TextColumn(tr("Levels"), width=54),
+            "Bits each": st.column_config.NumberColumn(tr("Bits each"), format="%.2f", width=68),
             "Coder": st.column_config.NumberColumn(
+                tr("Coder"),
                 format="%+.1f %%",
-                help="Bytes of the weights against their order-0 entropy: what the coder saved is"
-                " below 0",
+                help=tr(
+                    "Bytes of the weights against their order-0 entropy: what the coder saved is"
+                    " below 0"
+                ),
                 width=66,
             ),
-            "SQNR": st.column_config.NumberColumn("SQNR, dB", format="%.1f", width=70),
+            "SQNR": st.column_config.NumberColumn(tr("SQNR, dB"), format="%.1f", width=70),
             "File": st.column_config.ProgressColumn(
-                "File, kB",
+                tr("File, kB"),
                 format="%.1f",
                 min_value=0,
                 max_value=max(v.bytes for v in views) / 1000,
@@ -185,15 +201,17 @@ with table_place:
                 width=104,
             ),
             "Own": st.column_config.TextColumn(
-                width=92, help="Settings of this layer alone: prune ratio, levels"
+                tr("Own"),
+                width=92,
+                help=tr("Settings of this layer alone: prune ratio, levels"),
             ),
             "Forgives": st.column_config.LineChartColumn(
-                "If pruned more" if knob == "sparsity" else "With more levels",
+                tr("If pruned more") if knob == "sparsity" else tr("With more levels"),
                 width=100,
                 y_min=0,
                 y_max=100,
                 color="orange" if knob == "sparsity" else "blue",
-                help="Points lost as only this layer, or all but this layer, is touched",
+                help=tr("Points lost as only this layer, or all but this layer, is touched"),
             ),
         },
     )
@@ -218,28 +236,37 @@ with cards[0].container(border=True, height="stretch"):
             CARD,
         ),
         "histogram",
-        f"{view.name}: how many weights of each size there are, and which stay",
+        tr(
+            "{layer}: how many weights of each size there are, and which stay",
+            layer=view.name,
+        ),
     )
 
 with cards[1].container(border=True, height="stretch"):
     seen = next((v for v in views if len(v.filters)), None)
     shown = "mask"
     if seen is not None:
-        words = ["filters", "before", "mask"]
-        shown = frame.choice("Picture", words, "picture", collapsed=True)
+        words = [marked("filters"), marked("before"), marked("mask")]
+        shown = frame.choice(tr("Picture"), words, "picture", **LOOK)
     if seen is None or shown == "mask":
         data = figures.mask_data(view.name, view.mask, view.shape)
     else:
         after = seen.filters if shown == "before" else seen.filters_after
         data = figures.filters_data(seen.name, seen.filters, after)
     height = CARD - (0 if seen is None else 48)
-    frame.chart(figures.draw_pictures(data, p, height), "pictures", f"{data.title}: {data.caption}")
+    frame.chart(
+        figures.draw_pictures(data, p, height),
+        "pictures",
+        tr("{title}: {caption}", title=data.title, caption=data.caption),
+    )
 
 with forgiveness_place:
     room = st.container(height=CARD - 48, border=False) if len(names) > 6 else st.container()
     with room:
         if not curves:
-            st.caption("Fixed point has one Q for all layers: choose codebook or uniform levels.")
+            st.caption(
+                tr("Fixed point has one Q for all layers: choose codebook or uniform levels.")
+            )
         else:
             values = [v for v, _ in next(iter(curves.values()))]
             frame.chart(
@@ -256,7 +283,7 @@ with forgiveness_place:
                     max(CARD - 60, 100 + 28 * len(names)),
                 ),
                 "forgiveness",
-                "Points lost when one layer is touched, by layer and value",
+                tr("Points lost when one layer is touched, by layer and value"),
             )
 
 # settings of single layers
@@ -285,7 +312,7 @@ with below:
     one, two, buttons = st.columns([3, 3, 5.2], vertical_alignment="bottom", gap="medium")
     own_now = layer_values(own_sparsities).get(view.name, setting.sparsity)
     one.slider(
-        f"Own prune ratio for {view.name}",
+        tr("Own prune ratio for {layer}", layer=view.name),
         0,
         99,
         round(100 * own_now),
@@ -298,28 +325,29 @@ with below:
         text = controls.OFF if not of_layer else str(int(of_layer))
         possible = [*map(str, controls.LEVELS), controls.OFF]
         two.select_slider(
-            f"Own levels for {view.name}",
+            tr("Own levels for {layer}", layer=view.name),
             possible,
             text if text in possible else "16",
+            format_func=tr,
             key=f"own-levels-{view.name}",
             help=glossary.about("Levels"),
         )
     with buttons.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.button(
-            f"Use for {view.name}",
+            tr("Use for {layer}", layer=view.name),
             icon=":material/check:",
             key="use",
             on_click=use,
             args=[view.name],
         )
         st.button(
-            "Back to global",
+            tr("Back to global"),
             key="back",
             on_click=back,
             disabled=not (own_sparsities or own_levels),
-            help="No layer has settings of its own",
+            help=tr("No layer has settings of its own"),
         )
-        ask_for = st.popover("Suggest", icon=":material/lightbulb:", disabled=not curves)
+        ask_for = st.popover(tr("Suggest"), icon=":material/lightbulb:", disabled=not curves)
 
 
 def known_options() -> dict[str, list[Option]] | None:
@@ -345,9 +373,9 @@ def suggest(budget: int, options: dict[str, list[Option]], rest: int) -> None:
     chosen = choose(options, budget - rest)
     if chosen is None or place is None:
         least = rest + sum(min(o.bytes for o in own) for own in options.values())
-        st.session_state["suggest_error"] = f"The smallest that is possible is {units.size(least)}."
+        st.session_state["suggest_least"] = least
         return
-    st.session_state.pop("suggest_error", None)
+    st.session_state.pop("suggest_least", None)
     text = layer_text({name: o.value for name, o in chosen.items()})
     st.session_state[controls.OWN_KEYS[knob]] = text
     ours = replace_step(base, place, base.steps[place].changed(layers=text))
@@ -356,10 +384,10 @@ def suggest(budget: int, options: dict[str, list[Option]], rest: int) -> None:
 
 
 with ask_for:
-    st.markdown("Settings for each layer that lose least within a number of bytes.")
+    st.markdown(tr("Settings for each layer that lose least within a number of bytes."))
     size = found.cost.bytes if found else 0
     budget = st.number_input(
-        "File size, kB",
+        tr("File size, kB"),
         0.1,
         10_000.0,
         max(0.1, round(size / 1000, 1)),
@@ -370,39 +398,53 @@ with ask_for:
     options = known_options()
     if not alone:
         st.caption(
-            f"Choose *{single.ALONE}* above: the suggestion adds up what single layers lose."
+            tr(
+                "Choose *{choice}* above: the suggestion adds up what single layers lose.",
+                choice=tr(single.ALONE),
+            )
         )
     elif options is None:
-        done = sum(v is not None for r in lost.values() for v, _ in r)
-        st.caption(f"Measuring: {done} of {sum(map(len, lost.values()))} settings are known.")
+        st.caption(
+            tr(
+                "Measuring: {done} of {all} settings are known.",
+                done=sum(v is not None for r in lost.values() for v, _ in r),
+                all=sum(map(len, lost.values())),
+            )
+        )
     else:
         start = engine.known(Ask(untouched))
         assert start is not None
         rest = start.cost.bytes - sum(o[0].bytes for o in options.values())
         st.button(
-            "Suggest settings",
+            tr("Suggest settings"),
             key="suggest",
             width="stretch",
             on_click=suggest,
             args=[round(1000 * budget), options, rest],
         )
-    if st.session_state.get("suggest_error"):
-        st.caption(f":red[{st.session_state['suggest_error']}]")
+    if least := st.session_state.get("suggest_least"):
+        trouble = tr("The smallest that is possible is {size}.", size=units.size(least))
+        st.caption(f":red[{trouble}]")
 
 
 def result_words(found: Result | Preview | None) -> str:
     if found is None:
-        return "measuring"
+        return tr("measuring")
     sign = "" if single.is_exact(found) else "≈ "
-    size = units.size(found.cost.bytes, not found.weighed)
-    return f"{sign}{units.percent(single.accuracy(found), 2)} at {size}"
+    share = f"{sign}{units.percent(single.accuracy(found), 2)}"
+    return tr(
+        "{share} at {size}", share=share, size=units.size(found.cost.bytes, not found.weighed)
+    )
 
 
 if suggested:
-    texts = [f"{name} {result_words(engine.known(Ask(r)))}" for name, r in suggested.items()]
-    st.caption(f"Measured on validation: {' · '.join(texts)}")
+    texts = {"suggested": marked("suggested {result}"), "uniform": marked("uniform {result}")}
+    results = [
+        tr(texts[name], result=result_words(engine.known(Ask(r)))) for name, r in suggested.items()
+    ]
+    st.caption(tr("Measured on validation: {results}", results=" · ".join(results)))
 if untrained:
-    st.caption("Shown: the network before its training, which starts on Compress.")
+    st.caption(tr("Shown: the network before its training, which starts on Compress."))
 
 
 def watch() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from compression.language import tr
 from pages.parts import cached, frame, words
 from pages.parts.controls import BOUND
 from pages.parts.lessons import links, steering
@@ -25,22 +26,23 @@ with page:
             steering.choose("lesson" in link.locked | link.hidden)
             if lesson is not None:
                 st.segmented_control(
-                    "Part",
+                    tr("Part"),
                     PARTS,
                     default=PARTS[0],
+                    format_func=tr,
                     key="part",
                     required=True,
                     label_visibility="collapsed",
-                    help="First on six rows and columns, then on a network.",
+                    help=tr("First on six rows and columns, then on a network."),
                     **BOUND,
                 )
     if lesson is None:
-        title.title("The words, each in one sentence", width="content", anchor=False)
+        title.title(tr("The words, each in one sentence"), width="content", anchor=False)
         words.listing()
         st.stop()
     left, right = st.columns([4, 8], gap="medium")
 
-title.title(lesson.title, width="content", anchor=False)
+title.title(tr(lesson.title), width="content", anchor=False)
 desk = Desk(
     lesson.word,
     part,
@@ -58,7 +60,7 @@ steering.onwards(desk)
 
 with actions, st.container(horizontal=True, vertical_alignment="center", width="content"):
     if not desk.large:
-        st.caption(f"{lesson.minutes} min", width="content")
+        st.caption(tr("{n} min", n=lesson.minutes), width="content")
         links.teach(lesson.word, part, desk.controls, steering.guess_text(desk))
     words.of_lesson(lesson.terms)
     links.present_switch()

@@ -12,6 +12,7 @@ from compression import figures, phrases, units
 from compression.advice import advice, swapped
 from compression.data import DATASETS
 from compression.jobs import Ask
+from compression.language import marked, tr, tr_n
 from compression.networks import refusals
 from compression.pipeline import missing_training
 from compression.recipe import Recipe, Step
@@ -21,7 +22,7 @@ from pages.parts import boards, cached, controls, frame, panels, steps, training
 WAIT = 0.33  # seconds that the page waits for a figure before it draws without it
 ADVISED = 3  # lines of advice, at most
 LOSSES = 150  # pixels of the losses of a running job
-UNTRAINED = "not trained yet"
+UNTRAINED = marked("not trained yet")
 
 network, dataset = frame.begin()
 engine, owner, p = cached.engine(), cached.owner(), frame.colours()
@@ -36,7 +37,7 @@ with page:
     left, right = st.columns([5.1, 6], gap="medium")
 
 with actions:
-    with st.popover("View", icon=":material/visibility:", type="tertiary"):
+    with st.popover(tr("View"), icon=":material/visibility:", type="tertiary"):
         split = frame.split_choice()
         seed = controls.seed_input()
     frame.copy_link()
@@ -47,14 +48,16 @@ recipe = steps.recipe_of(bench, network, dataset, seed)
 first = len(recipe.steps) - len(bench.rows)  # place of the first row's step
 start = recipe.prefix(first)
 if missing_training(start, engine.store):
-    title.title(f"{phrases.name(recipe)}: train it first", width="content", anchor=False)
+    title.title(
+        tr("{name}: train it first", name=phrases.name(recipe)), width="content", anchor=False
+    )
     with left:
         training.dense_first(start, engine)
 if bench.trouble:
     trouble.markdown(f":small[:red[{bench.trouble}]]")
 with preset_row.container(horizontal=True, gap="small", vertical_alignment="center"):
     steps.presets(network, dataset, bench.steps)
-    with st.popover("Import", icon=":material/upload:", type="tertiary"):
+    with st.popover(tr("Import"), icon=":material/upload:", type="tertiary"):
         steps.importer()
 
 # what can be known: every prefix, and the recipe with two neighbours swapped
@@ -101,10 +104,10 @@ def known(r: Recipe) -> Result | Preview | None:
 
 def why_unknown(r: Recipe) -> str:
     if any(place < len(r.steps) for place in refused):
-        return "not offered here"
+        return tr("not offered here")
     if not live[r.digest]:
-        return UNTRAINED
-    return "can't be measured" if engine.failure(Ask(r, split)) else "measuring"
+        return tr(UNTRAINED)
+    return tr("can't be measured") if engine.failure(Ask(r, split)) else tr("measuring")
 
 
 def paired(before: Result | Preview, after: Result | Preview) -> Change | None:
@@ -138,34 +141,38 @@ with left, st.container(gap=10):
         steps.rows(bench, failures | reasons)
     else:
         st.markdown(
-            "A recipe is a list of steps behind the dense network. Add the first one here, or take"
-            " one of the recipes above."
+            tr(
+                "A recipe is a list of steps behind the dense network. Add the first one here, or"
+                " take one of the recipes above."
+            )
         )
     steps.adder(bench, recipe)
 
 
 def headline() -> str:
     name, n = phrases.name(recipe), len(bench.rows)
-    words = f"{n} step{'s' * (n != 1)}"
+    said: dict[str, Any] = dict(name=name, steps=tr_n("{n} step", "{n} steps", n))
     if not n:
-        return f"{name}: add a step to begin"
+        return tr("{name}: add a step to begin", name=name)
     if refused or failures:
         place = min([*(place - first for place in refused), *failures])
-        return f"{name}: step {place + 1} can't be done there"
+        return tr("{name}: step {place} can't be done there", name=name, place=place + 1)
+    if not whole and job and job.live:
+        return tr("{name}: {steps}, in training", **said)
     if not whole:
-        return f"{name}: {words}, {'in training' if job and job.live else 'train it to know'}"
+        return tr("{name}: {steps}, train it to know", **said)
     if result is None:
-        return f"{name}: {words}, measuring"
-    rest = phrases.headline(recipe, result, split).removeprefix(f"{name}, ")
-    return f"{name}: {words}, {rest}"
+        return tr("{name}: {steps}, measuring", **said)
+    rest = phrases.answer(result, split)
+    return tr("{name}: {steps}, {rest}", **said, rest=rest)
 
 
 title.title(headline(), width="content", anchor=False)
 with to_board:
     boards.offer(recipe, next(iter({**refused, **failures}.values()), ""))
 with card_row:
-    waiting = "not offered" if refused or failures else "measuring" if whole else UNTRAINED
-    panels.cards(result, split, waiting)
+    waiting = tr("measuring") if whole else tr(UNTRAINED)
+    panels.cards(result, split, tr("not offered") if refused or failures else waiting)
 
 with left:
     lines = panels.formulas(recipe, result)
@@ -175,7 +182,7 @@ with left:
     if link is not None:
         st.page_link(
             "pages/compress.py",
-            label="Open in Compress",
+            label=tr("Open in Compress"),
             icon=":material/tune:",
             query_params=link,
         )
@@ -186,30 +193,35 @@ with left:
 def swap_words(other: Recipe) -> str:
     """Size and accuracy of the swapped recipe against this one."""
     if refusals(other, first):
-        return "not offered in that order"
+        return tr("not offered in that order")
     if refused or failures:
-        return "offered in that order"
+        return tr("offered in that order")
     if not live[other.digest]:
-        return UNTRAINED
+        return tr(UNTRAINED)
     if not whole:
-        return "to compare, train this one first"
+        return tr("to compare, train this one first")
     b = known(other)
     if b is None or result is None:
-        reason = engine.failure(Ask(other, split))
-        return f"can't be measured: {steps.plain(reason)}" if reason else "measuring"
+        reason = steps.plain(engine.failure(Ask(other, split)))
+        return tr("can't be measured: {reason}", reason=reason) if reason else tr("measuring")
     e = effect(result, b)
     assert e is not None
     size, here = b.cost.bytes, result.cost.bytes
-    about = not (b.weighed and result.weighed)
-    if size == here:
-        words = "same size"
-    else:
-        more = units.size(abs(size - here), about)
-        words = f"{more} {'larger' if size > here else 'smaller'}"
     if size == here and e.points == 0 and not e.estimated:
-        return "changes nothing"
-    noise = " (within noise)" if e.noise and not e.estimated else ""
-    return f"{words} ({units.size(size, not b.weighed)}), {figures.points_words(e)}{noise}"
+        return tr("changes nothing")
+    points = figures.points_words(e)
+    if e.noise and not e.estimated:
+        points = tr("{points} (within noise)", points=points)
+    said: dict[str, Any] = dict(
+        more=units.size(abs(size - here), not (b.weighed and result.weighed)),
+        size=units.size(size, not b.weighed),
+        points=points,
+    )
+    if size == here:
+        return tr("same size ({size}), {points}", **said)
+    if size > here:
+        return tr("{more} larger ({size}), {points}", **said)
+    return tr("{more} smaller ({size}), {points}", **said)
 
 
 def label(step: Step) -> str:
@@ -228,13 +240,13 @@ with right, st.container(gap="xsmall"):
             missing,
             engine,
             owner,
-            label="Train",
-            about=f"Trains the whole recipe: {training.what(recipe, missing)}.",
-            live="In training; what is behind it is known afterwards.",
+            label=tr("Train"),
+            about=tr("Trains the whole recipe: {what}.", what=training.what(recipe, missing)),
+            live=tr("In training; what is behind it is known afterwards."),
         )
     if job is not None and job.live:
         losses = figures.draw_losses(job.history, training.epochs(recipe, missing), p, LOSSES)
-        frame.chart(losses, "losses", "Loss and accuracy by epoch")
+        frame.chart(losses, "losses", tr("Loss and accuracy by epoch"))
 
     if bench.rows:
         behind = recipe.steps[first:]
@@ -245,10 +257,14 @@ with right, st.container(gap="xsmall"):
             [why_unknown(r) for r in prefixes[1:]],
         )
         dense = found[0].accuracy(split) if found[0] else None
-        told = ", then ".join(
-            f"{b.label}: {figures.bytes_words(b.before, b.after, b.about)}"
-            if b.before and b.after
-            else f"{b.label}: {b.note}"
+        told = tr(", then ").join(
+            tr(
+                "{step}: {what}",
+                step=b.label,
+                what=figures.bytes_words(b.before, b.after, b.about)
+                if b.before and b.after
+                else b.note,
+            )
             for b in bars
         )
         frame.chart(
@@ -257,14 +273,15 @@ with right, st.container(gap="xsmall"):
     known_wrong = advice(recipe, result, len(DATASETS[dataset].classes))
     panels.remedies(known_wrong[:ADVISED], steps.mend)
     if swaps:
-        st.markdown("**If two steps swap**")
+        st.markdown(tr("**If two steps swap**"))
     for i, other in swaps.items():
         refusal = next(iter(refusals(other, first).values()), "")
         with line():
             pair = f"{label(recipe.steps[i])} ⇄ {label(recipe.steps[i + 1])}"
-            st.markdown(f":small[{pair}: {swap_words(other)}]", width="stretch")
+            change = tr("{step}: {what}", step=pair, what=swap_words(other))
+            st.markdown(f":small[{change}]", width="stretch")
             st.button(
-                "Swap",
+                tr("Swap"),
                 key=f"swap-{i - first}",
                 icon=":material/swap_vert:",
                 type="tertiary",
@@ -272,11 +289,11 @@ with right, st.container(gap="xsmall"):
                 args=(i - first,),
                 disabled=bool(refusal) and not refused,
                 help=steps.readable(refusal)
-                or f"Steps {i - first + 1} and {i - first + 2} change places",
+                or tr("Steps {a} and {b} change places", a=i - first + 1, b=i - first + 2),
             )
 
-with export.popover("Export", icon=":material/download:", type="tertiary"):
-    st.caption("The recipe makes the file again, to the bit, wherever the lab runs.")
+with export.popover(tr("Export"), icon=":material/download:", type="tertiary"):
+    st.caption(tr("The recipe makes the file again, to the bit, wherever the lab runs."))
     panels.exports(recipe, result, engine)
 
 

@@ -4,6 +4,8 @@ own; both run behind what people wait for, and go on after a restart.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -11,6 +13,7 @@ from compression import figures, units
 from compression.data import DATASETS
 from compression.goals import Goal, Tried, answer, tried
 from compression.grid import Sweep
+from compression.language import marked, tr, tr_n
 from compression.networks import NETWORKS
 from compression.references import is_reference
 from compression.result import Result
@@ -27,19 +30,20 @@ with page:
     left, right = st.columns([4.4, 8], gap="medium")
     below = st.container()
 with actions:
-    with st.popover("View", icon=":material/visibility:", type="tertiary"):
-        tall = st.toggle("Tall charts", key="tall", **controls.BOUND)
+    with st.popover(tr("View"), icon=":material/visibility:", type="tertiary"):
+        tall = st.toggle(tr("Tall charts"), key="tall", **controls.BOUND)
     frame.copy_link()
 height = TALL if tall else PLOT
 
 with left, st.container(gap=12):
-    view = frame.choice("What to do", ["Goal", "Sweep"], "view", collapsed=True)
+    views = [marked("Goal"), marked("Sweep")]
+    view = frame.choice(tr("What to do"), views, "view", collapsed=True, format_func=tr)
     draw = goals.goal_controls if view == "Goal" else sweeps.sweep_controls
     wanted: Goal | Sweep | None = draw(network, dataset)
     start_here = st.container(horizontal=True, vertical_alignment="center", gap="small")
 
 if wanted is None:
-    title.title("This can't be searched for yet", width="content", anchor=False)
+    title.title(tr("This can't be searched for yet"), width="content", anchor=False)
     st.stop()
 content: Goal | Sweep = wanted
 
@@ -53,7 +57,7 @@ def start_button(label: str, caption: str, left: bool = True) -> None:
     with start_here:
         if state == "running":
             st.button(
-                "Stop",
+                tr("Stop"),
                 icon=":material/stop:",
                 key="stop",
                 on_click=campaigns.stop,
@@ -61,7 +65,7 @@ def start_button(label: str, caption: str, left: bool = True) -> None:
             )
         else:
             st.button(
-                "Go on" if state in ("stopped", "failed") else label,
+                tr("Go on") if state in ("stopped", "failed") else label,
                 icon=":material/travel_explore:",
                 key="start",
                 disabled=not left,
@@ -77,7 +81,7 @@ def words(goal: Goal, longer: bool) -> str:
     if campaign is not None and state != "done":
         return campaigns.share(campaign)[1]
     if campaign is None or longer:
-        return f"{units.duration(goal.seconds)} of work, behind what people wait for"
+        return tr("{time} of work, behind what people wait for", time=units.duration(goal.seconds))
     return ""
 
 
@@ -106,35 +110,41 @@ if isinstance(content, Goal):
         goals.headline(content, best, goals.name_of(content)), width="content", anchor=False
     )
     longer = campaign is not None and campaign.spent < content.seconds - 1
-    label = "Search on" if state == "done" and longer else "Search"
+    label = tr("Search on") if state == "done" and longer else tr("Search")
     start_button(label, words(content, longer), state != "done" or longer)
     with right:
         if found:
-            about = f"Accuracy lost against cost of {len(found)} recipes that were tried"
+            about = tr("Accuracy lost against cost of {n} recipes that were tried", n=len(found))
             goal_chart(content, found, "goal", about)
         else:
             stored = [r for r in others if not is_reference(r.recipe)]
             known = [tried(r, 0.0) for r in stored if r.recipe.family != "dense"]
             if known:
-                about = f"Accuracy lost against cost of {len(known)} runs that are stored"
+                about = tr("Accuracy lost against cost of {n} runs that are stored", n=len(known))
                 goal_chart(content, known, "known", about)
-                st.caption("Shown: what is stored already. A search goes on from what it trained.")
+                st.caption(
+                    tr("Shown: what is stored already. A search goes on from what it trained.")
+                )
             st.markdown(
-                "**Say what you need, press Search.** The lab tries recipes of pruning, channels,"
-                " levels and training on, the cheap ones first; every one is measured from its"
-                " file. It chooses by the validation images, and scores what it recommends on the"
-                " test images when it has ended. The search goes on when you close this page."
+                tr(
+                    "**Say what you need, press Search.** The lab tries recipes of pruning,"
+                    " channels, levels and training on, the cheap ones first; every one is measured"
+                    " from its file. It chooses by the validation images, and scores what it"
+                    " recommends on the test images when it has ended. The search goes on when you"
+                    " close this page."
+                )
             )
             if state == "running":
-                st.caption("The first recipes are being measured.")
+                st.caption(tr("The first recipes are being measured."))
         st.markdown("  \n".join(f":small[{line}]" for line in goals.explained(content, best)))
         if best.best:
             first, second = st.columns(2, gap="small")
-            goals.card(best.best, "Recommended", engine, first)
+            goals.card(best.best, tr("Recommended"), engine, first)
             if best.runner_up:
-                goals.card(best.runner_up, "Runner-up", engine, second)
+                goals.card(best.runner_up, tr("Runner-up"), engine, second)
     with below:
         if found:
+            column = st.column_config
             frame.table(
                 pd.DataFrame(goals.table(found, content)),
                 hide_index=True,
@@ -142,13 +152,16 @@ if isinstance(content, Goal):
                 row_height=34,
                 width="stretch",
                 key="tried",
-                alt="All recipes that were tried, the best first",
+                alt=tr("All recipes that were tried, the best first"),
                 column_config={
-                    "File, kB": st.column_config.NumberColumn(format="%.2f"),
-                    "Multiply-adds, M": st.column_config.NumberColumn(format="%.3f"),
-                    "Points lost": st.column_config.NumberColumn(format="%.2f"),
-                    "Milliseconds": st.column_config.NumberColumn(format="%.3f"),
-                    "Seconds": st.column_config.NumberColumn(format="%.1f"),
+                    "Recipe": column.Column(tr("Recipe")),
+                    "Network": column.Column(tr("Network")),
+                    "File, kB": column.NumberColumn(tr("File, kB"), format="%.2f"),
+                    "Multiply-adds, M": column.NumberColumn(tr("Multiply-adds, M"), format="%.3f"),
+                    "Points lost": column.NumberColumn(tr("Points lost"), format="%.2f"),
+                    "Milliseconds": column.NumberColumn(tr("Milliseconds"), format="%.3f"),
+                    "Seconds": column.NumberColumn(tr("Seconds"), format="%.1f"),
+                    "Within": column.Column(tr("Within")),
                 },
             )
 else:
@@ -157,21 +170,33 @@ else:
     results = [by_digest[r.digest] for r in recipes if r.digest in by_digest]
     there = cached.tested(dataset, recipes)
     drawn, missing = (state, there), len(recipes) - there
-    where = ", ".join(NETWORKS[m].title for m in content.models)
-    where = f"{where} on {DATASETS[dataset].title}"
-    title.title(
-        f"{where}: {there} of {len(recipes)} runs are there"
-        if there or state
-        else f"{where}: a sweep of {units.grouped(len(recipes))} run{'s' * (len(recipes) != 1)}",
-        width="content",
-        anchor=False,
-    )
-    caption = "all of them are stored"
+    networks = tr(", ").join(NETWORKS[m].title for m in content.models)
+    where = tr("{networks} on {dataset}", networks=networks, dataset=DATASETS[dataset].title)
+    if there or state:
+        headline = tr(
+            "{where}: {there} of {all} runs are there", where=where, there=there, all=len(recipes)
+        )
+    else:
+        headline = tr_n(
+            "{where}: a sweep of {count} run",
+            "{where}: a sweep of {count} runs",
+            len(recipes),
+            where=where,
+            count=units.grouped(len(recipes)),
+        )
+    title.title(headline, width="content", anchor=False)
+    label, caption = tr("Run"), tr("all of them are stored")
     if missing:
+        label = tr("Run {n}", n=units.grouped(missing))
         ahead = cached.sweep_expected(content.digest, missing, content)
-        caption = f"{content.label}; {there} are there; about {units.duration(ahead.seconds)}"
-        caption += ", training included" if ahead.epochs else ""
-    start_button(f"Run {units.grouped(missing)}" if missing else "Run", caption, bool(missing))
+        time = units.duration(ahead.seconds)
+        said: dict[str, Any] = dict(sweep=content.label, there=there, time=time)
+        caption = (
+            tr("{sweep}; {there} are there; about {time}, training included", **said)
+            if ahead.epochs
+            else tr("{sweep}; {there} are there; about {time}", **said)
+        )
+    start_button(label, caption, bool(missing))
     with right:
         if results:
             frame.chart(
@@ -182,19 +207,21 @@ else:
                     figures.reference_lines(others, "bytes", lambda r: 100 * r.validation.value),
                 ),
                 "sweep",
-                f"Accuracy against file size of {len(results)} runs of the sweep",
+                tr("Accuracy against file size of {n} runs of the sweep", n=len(results)),
             )
-            st.page_link("pages/tradeoff.py", label="All runs on Trade-off")
+            st.page_link("pages/tradeoff.py", label=tr("All runs on Trade-off"))
         else:
             st.markdown(
-                "**Give a knob several values**, as in `0.5..0.95:6` or `4, 8, 16`: all their"
-                " combinations are run, each is written, read back and scored, and the front grows"
-                " here. What is stored already is not run again. The sweep goes on when you close"
-                " this page, and after a restart of the server."
+                tr(
+                    "**Give a knob several values**, as in `0.5..0.95:6` or `4, 8, 16`: all their"
+                    " combinations are run, each is written, read back and scored, and the front"
+                    " grows here. What is stored already is not run again. The sweep goes on when"
+                    " you close this page, and after a restart of the server."
+                )
             )
     with left:
         for reason in reasons[:3]:
-            st.caption(f"Left out: {reason}")
+            st.caption(tr("Left out: {reason}", reason=reason))
 
 with below:
     campaigns.listing(dataset, engine, content.digest)

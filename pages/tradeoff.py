@@ -8,8 +8,10 @@ from functools import partial
 
 import streamlit as st
 
-from compression import figures, units
+from compression import figures, phrases, units
+from compression.baselines import baseline
 from compression.data import DATASETS
+from compression.language import marked, tr
 from compression.metrics import MEASURES
 from compression.networks import NETWORKS
 from compression.references import is_reference
@@ -33,16 +35,17 @@ with actions:
 
 with bar:
     methods = st.pills(
-        "Methods",
+        tr("Methods"),
         list(COLOURS),
         selection_mode="multi",
         default=list(COLOURS),
         key="methods",
         label_visibility="collapsed",
-        format_func=lambda m: f":{COLOURS[m]}[{m}]",
+        format_func=lambda m: f":{COLOURS[m]}[{tr(m)}]",
         persist_state="session",
     )
-    whose = frame.choice("Networks", ["This network", "All networks"], "whose", collapsed=True)
+    words = [marked("This network"), marked("All networks")]
+    whose = frame.choice(tr("Networks"), words, "whose", collapsed=True, format_func=tr)
     view = exploring.view()
     only = exploring.filters(view.axes)
 axes, split = view.axes, view.split
@@ -71,29 +74,31 @@ shown = only.kept(scored, labels, split)
 titles = {name: n.title for name, n in NETWORKS.items()}
 cloud = figures.cloud([*dense, *shown], axes, split, titles, view.joined)
 where = (
-    f"{NETWORKS[network].title} on {DATASETS[dataset].title}"
-    if whose == "This network"
-    else DATASETS[dataset].title
+    phrases.name(baseline(network, dataset)) if whose == "This network" else DATASETS[dataset].title
 )
 
 if not cloud.runs:
-    title.title(f"{where}: no runs to show yet", width="content", anchor=False)
+    title.title(tr("{where}: no runs to show yet", where=where), width="content", anchor=False)
     with left:
         st.markdown(
-            "Every setting that you pass on **Compress**, and every student that you train on"
-            " **Distill**, is measured and appears here. "
+            tr(
+                "Every setting that you pass on **Compress**, and every student that you train on"
+                " **Distill**, is measured and appears here. "
+            )
             + (
-                "Runs are scored on the test split when you choose it there under *View*. "
+                tr("Runs are scored on the test split when you choose it there under *View*. ")
                 if split == "test"
                 else ""
             )
             + (
-                f"The filter leaves none of {len(scored)} runs."
+                tr("The filter leaves none of {n} runs.", n=len(scored))
                 if scored
-                else "Or put the methods back that are switched off above."
+                else tr("Or put the methods back that are switched off above.")
             )
         )
-        st.page_link("pages/compress.py", label="Compress this network", icon=":material/compress:")
+        st.page_link(
+            "pages/compress.py", label=tr("Compress this network"), icon=":material/compress:"
+        )
     st.stop()
 
 no_loss = [
@@ -107,9 +112,13 @@ no_loss = [
 smallest = min(no_loss, key=lambda r: r.cost.bytes, default=None)
 title.title(
     (
-        f"{where}: no measurable loss down to {units.size(smallest.cost.bytes)}"
+        tr(
+            "{where}: no measurable loss down to {size}",
+            where=where,
+            size=units.size(smallest.cost.bytes),
+        )
         if smallest
-        else f"{where}: {len(shown)} runs, all lose accuracy"
+        else tr("{where}: {n} runs, all lose accuracy", where=where, n=len(shown))
     ),
     width="content",
     anchor=False,
@@ -126,7 +135,12 @@ with left:
     frame.chart(
         figures.draw_runs(cloud, picked, p, 600 if view.tall else 420, view.fronts_only),
         "runs",
-        f"{MEASURES[axes.y].title} against {MEASURES[axes.x].title} of {len(shown)} runs",
+        tr(
+            "{up} against {across} of {n} runs",
+            up=tr(MEASURES[axes.y].title),
+            across=tr(MEASURES[axes.x].title),
+            n=len(shown),
+        ),
         on_select=partial(exploring.pick_point, "runs"),
         selection_mode="points",
     )

@@ -8,6 +8,7 @@ import streamlit as st
 
 from compression import phrases
 from compression.jobs import Ask
+from compression.language import tr
 from compression.networks import refusals
 from compression.pipeline import missing_training
 from pages.parts import cached, controls, frame, steps, taking, trying
@@ -20,7 +21,7 @@ with page:
     title, actions = frame.head(st)
     body = st.container()
 with actions:
-    with st.popover("View", icon=":material/visibility:", type="tertiary"):
+    with st.popover(tr("View"), icon=":material/visibility:", type="tertiary"):
         seed = controls.seed_input()
     frame.copy_link()
 
@@ -32,17 +33,20 @@ with body:
     for words in filter(None, [st.session_state.get("run_trouble"), steps.mine().trouble]):
         st.markdown(f":small[:red[{words}]]")
     if refused or missing:
-        title.title(
-            f"{name}: {'a step is not offered' if refused else 'train it first'}",
-            width="content",
-            anchor=False,
+        text = (
+            tr("{name}: a step is not offered", name=name)
+            if refused
+            else tr("{name}: train it first", name=name)
         )
-        reason = next(iter(refused.values()), "Its training is not stored yet")
-        st.markdown(f"{steps.plain(steps.readable(reason))}.")
+        title.title(text, width="content", anchor=False)
+        reason = next(iter(refused.values()), tr("Its training is not stored yet"))
+        st.markdown(tr("{reason}.", reason=steps.plain(steps.readable(reason))))
         taking.open_in_recipes(recipe)
         st.stop()
     if not engine.ready:
-        title.title(f"{name}: the workers are starting", width="content", anchor=False)
+        title.title(
+            tr("{name}: the workers are starting", name=name), width="content", anchor=False
+        )
         frame.when_ready(engine)
     ask = Ask(recipe)
     asks = [ask, Ask(recipe.dense)]

@@ -21,6 +21,9 @@ from compression.figures import (
     Spot,
     Track,
 )
+from compression.figures.look import letters
+from compression.figures.recipes import LONGEST, steps_height
+from compression.language import speaking
 from compression.pipeline import run
 from compression.pruning import MagnitudePruning
 from compression.quantization import CodebookQuantization
@@ -366,3 +369,27 @@ def test_words_and_marks_stand_out_from_the_ground(p):
 def test_the_palette_follows_the_theme():
     assert figures.palette("dark") is DARK
     assert figures.palette("light") is figures.palette(None) is LIGHT
+
+
+# languages
+
+
+def test_a_chinese_character_is_as_wide_as_two_letters():
+    assert letters("prune 90 %") == 10 and letters("裁剪 90 %") == 9 and letters("") == 0
+
+
+def test_words_of_a_step_are_cut_by_their_width():
+    for label in ("prune 90 % of all the weights", "先把权重裁剪掉百分之九十，再量化"):
+        bar = figures.StepBar(label, "pruned", 2_000, 1_000, None)
+        figure = figures.draw_steps([bar], None, LIGHT)
+        assert figure.layout.height == steps_height([bar])
+        (shown,) = [t for t in texts(figure).split("<b>") if "…" in t]
+        assert letters(shown.split("…")[0]) in (LONGEST - 2, LONGEST - 1)
+
+
+def test_a_plot_speaks_the_readers_language_and_its_traces_keep_their_names():
+    english = traces(figures.draw_hero(hero(), LIGHT, HEIGHT))
+    with speaking("zh"):
+        figure = figures.draw_hero(hero(), LIGHT, HEIGHT)
+    assert "准确率" in texts(figure) and "Accuracy" not in texts(figure)
+    assert list(traces(figure)) == list(english)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from compression.glossary import TERMS, about, named_in, search, term
+from compression.language import LANGUAGES, speaking, tr
 from compression.metrics import MEASURES
 from compression.recipe import steps
 from compression.settings import ROOT
@@ -126,6 +127,25 @@ def test_several_terms_are_told_apart_and_what_is_of_the_place_comes_last():
     two = about("Accuracy, validation", "Here.").split("  \n")
     assert two[0].startswith("**Accuracy**: ") and two[1].startswith("**Validation split**: ")
     assert two[2] == "Here." and about("Colour") == "" and about("Colour", "Here.") == "Here."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_term_is_found_by_what_it_is_called_in_a_language(language):
+    with speaking(language):
+        called = {t: [tr(name).lower() for name in t.names] for t in TERMS}
+        assert len(set(sum(called.values(), []))) == sum(map(len, called.values()))
+        for t, names in called.items():
+            assert named_in(t.title) == (t,) and search(t.title) and min(map(len, names)) > 0
+            assert not set(t.text) & set("*_[]$<>`"), "it is put into Markdown as it is"
+
+
+def test_labels_of_any_language_are_answered_in_that_of_the_reader():
+    english = about("Prune ratio")
+    with speaking("zh"):
+        label, chinese = tr("Prune ratio"), about("Prune ratio")
+        assert about(label) == chinese != english
+        assert [t.word for t in named_in(tr("Keep K of {weights}", weights=36))] == ["K"]
+    assert about(label) == english, "nothing of another language is kept"
 
 
 def test_a_name_that_is_no_term_is_an_error():

@@ -14,6 +14,7 @@ import pytest
 from compression.settings import ROOT
 
 ORDER = [
+    "language",
     "errors",
     "settings blocks labels timing qr database coder distortion glossary",
     "recipe units rate",
@@ -53,7 +54,9 @@ LEVEL = {name: i for i, line in enumerate(ORDER) for name in line.split()}
 FROM_VALUES_ONLY = set(  # they choose recipes or show results
     "sweep pareto units figures references repeats lineage metrics goals".split()
 )
-VALUES = set("errors recipe result units pareto goals metrics references repeats lineage".split())
+VALUES = set(
+    "language errors recipe result units pareto goals metrics references repeats lineage".split()
+)
 FILES = {p.stem: [p] for p in (ROOT / "compression").glob("*.py") if p.stem != "__init__"}
 for init in (ROOT / "compression").glob("*/__init__.py"):  # a package in it counts as one module
     FILES[init.parent.name] = sorted(init.parent.glob("*.py"))
@@ -106,7 +109,7 @@ def test_what_draws_and_chooses_knows_only_values(name):
 
 def test_the_store_knows_values_and_settings_only():
     siblings = {found.strip(".") for found in of_module("store") if found.startswith(".")}
-    assert siblings <= {"database", "errors", "labels", "recipe", "result", "settings"}
+    assert siblings <= {"database", "errors", "labels", "language", "recipe", "result", "settings"}
     assert {found for found in of_module("database") if found.startswith(".")} == {".errors"}
 
 

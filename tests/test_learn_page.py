@@ -173,6 +173,26 @@ def test_a_teacher_makes_the_link_that_a_class_opens(learn):
     assert not [w for w in at.text_input if w.key == "teach_ask"]
 
 
+def test_a_lesson_is_read_in_chinese_and_its_link_stays_english(learn):
+    at = learn(lesson="unlearn", network="net", lang="zh")
+    guess = widget(at, "guess-")
+    assert guess.options[0] == "图像 1"
+    guess.set_value("图像 1").run()
+    assert guess.key is not None and at.session_state[guess.key] == "Image 1"
+    at.button(key="teach").click().run()
+    at.toggle(key="teach_guess").set_value(True).run()
+    assert "lesson=Unlearn&part=Small&guess=Image+1" in at.code[0].value
+    lock(at)
+    assert "现在被判为" in text(at)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_links_name_a_lesson_in_any_language(learn, language):
+    for name in ("quantize", "量化"):
+        at = learn(lesson=name, lang=language)
+        assert at.session_state["lesson"] == "Quantize" and at.slider(key="q")
+
+
 def test_training_of_a_lesson_lands_on_its_bars(learn):
     at = lock(learn(lesson="quantize", part="Network", network="lenet_300_100"))
     assert any(b.key == "train_lesson" for b in at.button)

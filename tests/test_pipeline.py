@@ -11,6 +11,7 @@ from compression.baselines import TRAINING, baseline, shipped
 from compression.compressed import compress, decompress
 from compression.errors import Cancelled, FormatError, InvalidInput, NotOffered
 from compression.evaluation import predict
+from compression.language import speaking
 from compression.networks import why_not
 from compression.pipeline import (
     Progress,
@@ -462,6 +463,13 @@ def test_the_answers_beside_a_shipped_network_are_those_of_its_score(zoo, digits
             for split in ("validation", "test"):
                 right = entry.predictions[split] == digits.split(split).labels.numpy()
                 assert right.sum() == entry.result.accuracy(split).correct
+
+
+def test_what_is_stored_of_a_run_is_english_whoever_reads(store):
+    recipe = baseline("net", "digits").then(parse_step("magnitude_pruning:sparsity=0.5"))
+    with speaking("zh"):
+        stages = run(recipe, store).cost.stages
+        assert recipe.label != stages[-1].label == "prune 50 %"
 
 
 def test_an_unknown_split_is_refused(store):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from dataclasses import replace
 
 import plotly.graph_objects as go
@@ -11,6 +12,7 @@ from compression import figures
 from compression.baselines import baseline
 from compression.distillation import Distill
 from compression.figures import DARK, LIGHT, Axes
+from compression.language import speaking
 from compression.lineage import Lineage
 from compression.metrics import MEASURES
 from compression.pruning import MagnitudePruning, RandomPruning
@@ -117,6 +119,13 @@ def test_a_front_point_says_what_it_saves_and_loses_against_both_neighbours():
         f"<br>than the next →: 29.0{NBSP}kB saved, 1.00{NBSP}pt lost",
         f"<br>than the next ←: 29.0{NBSP}kB more, 1.00{NBSP}pt gained",
     ]
+
+
+def test_what_a_worker_has_gathered_is_said_in_the_readers_language():
+    (one,) = pickle.loads(pickle.dumps(cloud(results()[:2]))).fronts
+    with speaking("zh"):
+        assert "置信区间" in one.words[0] and "interval" not in one.words[0]
+    assert "interval" in one.words[0]
 
 
 def test_references_are_on_no_front_but_their_own_except_rivals():

@@ -16,7 +16,7 @@ from compression.models import attachments, prunable_layers, same_weights
 from compression.networks import NETWORKS, architecture_for
 from compression.pipeline import check, run
 from compression.recipe import parse_step
-from compression.smallest import Squeeze, TrainForBytes
+from compression.smallest import Squeeze, TrainForBytes, mean_answer, zoo_teacher
 from compression.training import Context
 
 from .helpers import applied, bits_of, nonzero, weights
@@ -182,6 +182,8 @@ def test_knobs_are_checked(knob, value):
     "model, knobs, reason",
     [
         ("net", "teacher=lenet5", "the teacher lenet5 needs images of 16×16 pixels or more"),
+        ("net", "second=lenet5", "the teacher lenet5 needs images of 16×16 pixels or more"),
+        ("net", "teacher=none,second=net", "a second teacher needs a first"),
         (
             "net",
             "widths=fc2=0.5",
@@ -212,6 +214,23 @@ def test_its_work_is_that_of_a_narrow_network_and_of_the_teachers_answers():
     assert alone.changed(teacher="resnet20", copies=5).work(a) - 10 == pytest.approx(
         2 * (taught - 10)
     )
+
+
+def test_two_teachers_are_both_asked_and_answer_with_their_mean(digits):
+    a = architecture_for("lenet5", "mnist")
+    alone = TrainForBytes(teacher="none", epochs=10).work(a)
+    work = {
+        pair: TrainForBytes(teacher=pair[0], second=pair[1], epochs=10).work(a) - alone
+        for pair in (("net", "none"), ("vit_mini", "none"), ("net", "vit_mini"), ("net", "net"))
+    }
+    assert work["net", "vit_mini"] == pytest.approx(work["net", "none"] + work["vit_mini", "none"])
+    assert work["net", "net"] == work["net", "none"]
+    teachers = [zoo_teacher(name, "digits") for name in ("net", "resnet20")]
+    inputs = digits.to_input(digits.test.images[:50])
+    both = mean_answer(teachers)
+    assert both is not None and mean_answer([]) is None and mean_answer(teachers[:1]) is teachers[0]
+    expected = (teachers[0](inputs) + teachers[1](inputs)) / 2
+    assert torch.allclose(both(inputs), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", list(NETWORKS))

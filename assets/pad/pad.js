@@ -3,6 +3,9 @@ const FIELD = 1000, EVERY = 150, NEAR = 6, PEN = 0.085, MOST = 3500;
 
 export default function ({ data, parentElement, setStateValue }) {
   const canvas = parentElement.querySelector("canvas");
+  const { pad: about, ...words } = (data && data.words) || {};
+  if (about) canvas.setAttribute("aria-label", about);
+  for (const name in words) parentElement.querySelector(`.${name}`).textContent = words[name];
   if (canvas.pad) {           // the page was drawn again: the pad knows better what is on it
     canvas.pad.send = setStateValue;
     canvas.pad.draw();        // the theme may have changed

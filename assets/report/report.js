@@ -13,7 +13,7 @@ const theme = () => chosen ?? (system.matches ? "dark" : "light");
 
 function show(name) {
   root.dataset.theme = name;
-  button.textContent = name === "dark" ? "Light" : "Dark";
+  button.textContent = name === "dark" ? button.dataset.light : button.dataset.dark;
   draw(name);
 }
 button.hidden = false;
@@ -50,7 +50,7 @@ async function unpack() {
 
 show(theme());
 unpack().catch((reason) => {
-  for (const place of places) place.textContent = `This browser can't draw the figure (${reason}); the tables say the same.`;
+  for (const place of places) place.textContent = document.body.dataset.undrawn.replace("{reason}", () => reason);
   root.dataset.drawn = "no";
 });
 addEventListener("beforeprint", () => { root.dataset.theme = "light"; draw("light", PAPER); });
@@ -70,14 +70,14 @@ function size(n) {
     if (n < 999.5 * scale || unit === "GB") return (scale === 1 ? n.toFixed(0) : threeDigits(n / scale)) + NBSP + unit;
 }
 function seconds(s) {
-  if (s < 1e-4) return s > 0 ? `below 0.1${NBSP}ms` : `0${NBSP}ms`;
+  if (s < 1e-4) return s > 0 ? spec.few : `0${NBSP}ms`;
   if (s < 0.9995) return threeDigits(1000 * s) + NBSP + "ms";
   if (s < 99.5) return threeDigits(s) + NBSP + "s";
   const minutes = Math.round(s / 60);
   return minutes < 100 ? `${minutes}${NBSP}min` : `${Math.floor(minutes / 60)}${NBSP}h ${minutes % 60}${NBSP}min`;
 }
 function money(x) {
-  if (x > 0 && x < 0.01) return `below ${spec.currency}0.01`;
+  if (x > 0 && x < 0.01) return spec.little;
   return spec.currency + (x >= 100 ? grouped(x, 0) : x.toFixed(2));
 }
 const said = { bytes: size, seconds, money };

@@ -9,8 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import tr
 from ..result import Change
-from .look import DASH, SHAPES, Palette, blank, interval, put_label, rgba
+from .look import DASH, SHAPES, Palette, blank, interval, letters, put_label, rgba
 from .tags import LINE, Tag, color_of
 
 
@@ -42,8 +43,8 @@ def draw_classes(data: Classes, p: Palette, height: int) -> go.Figure:
     place of the class.
     """
     names = [r.name for r in data.rows]
-    room = 16 + 7 * max(map(len, names))
-    figure = blank(p, height, "Points by class", "95 %; full: beyond chance", l=room, r=48, b=26)
+    room, rest = 16 + 7 * max(map(letters, names)), tr("95 %; full: beyond chance")
+    figure = blank(p, height, tr("Points by class"), rest, l=room, r=48, b=26)
     color = color_of(data.tag, p)
     values = [100 * r.change.difference for r in data.rows]
     figure.add_bar(
@@ -114,9 +115,14 @@ def _points(difference: float) -> str:
 
 def _class_words(r: ClassRow) -> str:
     c = r.change
-    return (
-        f"<b>{r.name}</b> {units.points(c.difference)} ({100 * c.low:+.1f} to {100 * c.high:+.1f})"
-        f"<br>p = {r.p_value:.2g}, corrected for all classes"
+    return tr(
+        "<b>{name}</b> {points} ({low:+.1f} to {high:+.1f})<br>p = {p:.2g}, corrected for all"
+        " classes",
+        name=r.name,
+        points=units.points(c.difference),
+        low=100 * c.low,
+        high=100 * c.high,
+        p=r.p_value,
     )
 
 
@@ -133,11 +139,10 @@ def draw_confusion(data: Confusion, p: Palette, height: int) -> go.Figure:
     """A heat map with signs: the method's colour where the run says it more often, grey where the
     base did.
     """
-    n, longest = len(data.names), max(map(len, data.names))
+    n, longest = len(data.names), max(map(letters, data.names))
     room, words = 16 + 7 * longest, longest > 2
-    figure = blank(
-        p, height, "Answers, more or fewer", "images", l=room, r=6, t=34, b=62 if words else 42
-    )
+    title, below = tr("Answers, more or fewer"), 62 if words else 42
+    figure = blank(p, height, title, tr("images"), l=room, r=6, t=34, b=below)
     most = max(1, int(np.abs(data.change).max()))
     cells = [[_cell(int(v)) for v in row] for row in data.change]
     color = color_of(data.tag, p)
@@ -157,7 +162,10 @@ def draw_confusion(data: Confusion, p: Palette, height: int) -> go.Figure:
         xgap=1,
         ygap=1,
         customdata=[
-            [f"{a} called {b}: {data.change[i, j]:+d} images" for j, b in enumerate(data.names)]
+            [
+                tr("{true} called {answer}: {n:+d} images", true=a, answer=b, n=data.change[i, j])
+                for j, b in enumerate(data.names)
+            ]
             for i, a in enumerate(data.names)
         ],
         hovertemplate="%{customdata}<extra></extra>",
@@ -182,7 +190,7 @@ def draw_confusion(data: Confusion, p: Palette, height: int) -> go.Figure:
             tickangle=-40 if words else 0,
             range=[-0.5, n - 0.5],
             showgrid=False,
-            title=dict(text="" if words else "answer", standoff=4, font=dict(size=13)),
+            title=dict(text="" if words else tr("answer"), standoff=4, font=dict(size=13)),
         ),
         yaxis=dict(tickvals=list(range(n)), ticktext=names, range=[n - 0.5, -0.5], showgrid=False),
     )
@@ -212,7 +220,7 @@ def draw_shares(data: Shares, p: Palette, height: int) -> go.Figure:
     """A point per image: below the diagonal the run is less sure of the truth. customdata: the
     image's place.
     """
-    figure = blank(p, height, "Share of the true label", data.rest, l=52, r=12, b=40)
+    figure = blank(p, height, tr("Share of the true label"), data.rest, l=52, r=12, b=40)
     figure.add_scatter(
         x=[0, 100],
         y=[0, 100],
@@ -237,15 +245,16 @@ def draw_shares(data: Shares, p: Palette, height: int) -> go.Figure:
             text=[data.hover[i] for i in mine],
             hovertemplate="%{text}<extra></extra>",
         )
+    lost, won = (sum(v == word for v in data.verdict) for word in ("lost", "won"))
     for text, x, y, color in (
-        (f"lost: {sum(v == 'lost' for v in data.verdict)}", 97, 6, color_of(data.tag, p, True)),
-        (f"won: {sum(v == 'won' for v in data.verdict)}", 3, 96, p.words["dense"]),
+        (tr("lost: {n}", n=lost), 97, 6, color_of(data.tag, p, True)),
+        (tr("won: {n}", n=won), 3, 96, p.words["dense"]),
     ):
         put_label(figure, p, x, y, f"<b>{text}</b>", color, xanchor="right" if x > 50 else "left")
     percent = dict(range=[-2, 102], tickvals=[0, 50, 100], ticktext=["0", "50", "100 %"])
     soft = dict(size=13, color=p.soft)
     figure.update_layout(
-        xaxis=percent | dict(title=dict(text="base", standoff=2, font=soft)),
+        xaxis=percent | dict(title=dict(text=tr("base"), standoff=2, font=soft)),
         yaxis=percent | dict(title=dict(text=data.tag.letter, standoff=4, font=soft)),
     )
     return figure.figure()
@@ -265,7 +274,7 @@ def draw_reliability(networks: Sequence[Reliability], p: Palette, height: int) -
     """On the diagonal, certainty says the truth; below it the network is too sure. The base is
     dashed.
     """
-    figure = blank(p, height, "Is it as right as it is sure?", "", l=52, r=12, b=40)
+    figure = blank(p, height, tr("Is it as right as it is sure?"), "", l=52, r=12, b=40)
     figure.add_scatter(
         x=[0, 100],
         y=[0, 100],
@@ -285,15 +294,17 @@ def draw_reliability(networks: Sequence[Reliability], p: Palette, height: int) -
             line=dict(color=color, width=1.8, dash=None if n.tag.letter else DASH),
             marker=dict(size=6, color=color, symbol=SHAPES[n.tag.family]),
             customdata=[n.images[i] for i in there],
-            hovertemplate="sure %{x:.0f} %, right %{y:.0f} %: %{customdata} images<extra></extra>",
+            hovertemplate=tr("sure %{x:.0f} %, right %{y:.0f} %: %{customdata} images")
+            + "<extra></extra>",
         )
     for place, n in enumerate(reversed(networks)):
+        letter = n.tag.letter or tr("base")
         put_label(
             figure,
             p,
             98,
             2,
-            f"<b>{n.tag.letter or 'base'}</b> ECE {units.percent(n.error)}",
+            f"<b>{letter}</b> ECE {units.percent(n.error)}",
             color_of(n.tag, p, True),
             xanchor="right",
             yanchor="bottom",
@@ -302,7 +313,7 @@ def draw_reliability(networks: Sequence[Reliability], p: Palette, height: int) -
     percent = dict(range=[-2, 102], tickvals=[0, 50, 100], ticktext=["0", "50", "100 %"])
     soft = dict(size=13, color=p.soft)
     figure.update_layout(
-        xaxis=percent | dict(title=dict(text="sure", standoff=2, font=soft)),
-        yaxis=percent | dict(title=dict(text="right", standoff=4, font=soft)),
+        xaxis=percent | dict(title=dict(text=tr("sure"), standoff=2, font=soft)),
+        yaxis=percent | dict(title=dict(text=tr("right"), standoff=4, font=soft)),
     )
     return figure.figure()

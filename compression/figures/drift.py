@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from .look import SHAPES, Palette, blank, put_head, put_label, rgba
+from .look import SHAPES, Palette, blank, letters, put_head, put_label, rgba
 from .tags import Tag, color_of, spread
 
 
@@ -33,7 +33,7 @@ def drift_height(layers: int) -> int:
 
 def draw_drift(data: Drifts, p: Palette) -> go.Figure:
     """A row for each layer, from input to output; a point for each run, joined from row to row."""
-    room = 16 + 7 * max(map(len, data.layers))
+    room = 16 + 7 * max(map(letters, data.layers))
     height = drift_height(len(data.layers))
     figure = blank(p, height, data.title, "", l=room, r=16, t=72, b=30)
     put_head(figure, data.rest, room, 26, size=13, color=p.soft)

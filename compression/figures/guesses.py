@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from .look import Drawing, Palette, blank, interval, put_label, rgba
+from ..language import tr
+from .look import Drawing, Palette, blank, interval, letters, put_label, rgba
 
 ROW, NARROW_ROW = 34, 26  # pixels
 MANY = 5  # bars from which on they are narrow
@@ -49,7 +50,7 @@ def ladder_height(rungs: int) -> int:
 
 def draw_ladder(data: Ladder, p: Palette) -> go.Figure:
     """Bars with their numbers behind them; the guess is a diamond on its bar."""
-    longest = max((len(r.label) for r in data.rungs), default=0)
+    longest = max((letters(r.label) for r in data.rungs), default=0)
     room = 10 + 7 * longest if longest else 6
     height = ladder_height(len(data.rungs))
     edge = EDGE if any(r.text for r in data.rungs) else 26
@@ -66,7 +67,7 @@ def draw_ladder(data: Ladder, p: Palette) -> go.Figure:
             marker=dict(
                 symbol="diamond", size=15, color=p.ground, line=dict(color=p.text, width=2)
             ),
-            hovertemplate="your guess: %{x:.4g}<extra></extra>",
+            hovertemplate=tr("your guess: %{x:.4g}") + "<extra></extra>",
         )
     ticks = [data.top * share for share in (0, 0.25, 0.5, 0.75, 1)]
     words = [f"{tick:g}" for tick in ticks]

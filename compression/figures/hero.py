@@ -9,6 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import marked, tr
 from ..result import Preview, Result
 from .look import (
     DASH,
@@ -41,7 +42,8 @@ class Spot(NamedTuple):
 class Hero(NamedTuple):
     """point: the setting of the moment, None while it is computed; trail: settings before it,
     oldest first; curve, random: along a slider, by this method and by its reference; front: of all
-    stored runs of this network; names: of curve and random.
+    stored runs of this network; names: of curve and random, in the reader's language but for the
+    default.
     """
 
     family: str
@@ -53,7 +55,7 @@ class Hero(NamedTuple):
     random: list[Spot]
     front: list[Spot]
     curve_name: str
-    random_name: str = "random<br>pruning"
+    random_name: str = marked("random<br>pruning")
     curve_family: str = "pruned"
 
 
@@ -74,7 +76,7 @@ def _symbols(spots: Sequence[Spot], symbol: str = "circle") -> list[str]:
 
 def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
     """Accuracy against file size with the moving point."""
-    figure = blank(p, height, "Accuracy against file size", "95 % intervals")
+    figure = blank(p, height, tr("Accuracy against file size"), tr("95 % intervals"))
     here = d.point or (d.trail[-1] if d.trail else d.dense)
     low, high, step = y_window(d.dense.accuracy, here.accuracy, here.accuracy)
     narrow = step == 1.0
@@ -147,9 +149,8 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
         mode="markers",
         marker=dict(size=12, color=grey),
         name="dense",
-        hovertemplate=(
-            f"dense, fp32 file<br>{units.size(d.dense_bytes)}, %{{y:.2f}} %<extra></extra>"
-        ),
+        hovertemplate=tr("dense, fp32 file")
+        + f"<br>{units.size(d.dense_bytes)}, %{{y:.2f}} %<extra></extra>",
     )
     if d.point:
         s = d.point
@@ -195,7 +196,7 @@ def draw_hero(d: Hero, p: Palette, height: int) -> go.Figure:
         p,
         math.log10(d.dense_bytes),
         d.dense.accuracy,
-        f"dense, {units.size(d.dense_bytes)}",
+        tr("dense, {size}", size=units.size(d.dense_bytes)),
         p.words["dense"],
         xanchor="right",
         xshift=10,
@@ -224,10 +225,10 @@ def _curve_labels(
 
     names = [
         (d.curve, d.curve_name, d.curve_family, "left", 0.25),
-        (d.random, d.random_name, "dense", "left", 0.45),
+        (d.random, tr(d.random_name), "dense", "left", 0.45),
         (
             _apart(d.front, d.curve) if narrow else [],
-            "front of<br>all runs",
+            tr("front of<br>all runs"),
             "combined",
             "right",
             0.6,
@@ -276,15 +277,18 @@ def draw_curve(d: Curve, p: Palette, height: int) -> go.Figure:
     figure = blank(p, height, "", l=40, b=28, t=8)
     grey, violet = p.marks["dense"], p.marks["combined"]
     color = p.marks["quantized" if d.by_levels else "pruned"]
-    what = "%{x:.0f} levels" if d.by_levels else "%{x:.0f} % zeros"
-    hover = f"{what}, %{{text}}%{{y:.2f}} %<extra></extra>"
+    hover = (
+        tr("%{x:.0f} levels, %{text}%{y:.2f} %")
+        if d.by_levels
+        else tr("%{x:.0f} % zeros, %{text}%{y:.2f} %")
+    )
 
     def line(xs: list[float], spots: list[Spot], name: str, **style: object) -> None:
         figure.add_scatter(
             x=xs,
             y=[s.accuracy for s in spots],
             text=["≈ " * s.estimated for s in spots],
-            hovertemplate=hover,
+            hovertemplate=f"{hover}<extra></extra>",
             name=name,
             **style,
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from ..language import tr
 from .look import Palette, blank, rgba
 
 MOST_WRITTEN = 13  # leaves that carry their words; of more of them the hover text says it
@@ -55,8 +56,10 @@ def draw_code_tree(data: CodeTree, p: Palette, height: int) -> go.Figure:
         textfont=dict(size=13, color=p.text),
         marker=dict(color=violet, size=[7 + 24 * leaf.share**0.5 for leaf in data.leaves]),
         customdata=[[leaf.word, 100 * leaf.share, leaf.code] for leaf in data.leaves],
-        hovertemplate="%{customdata[0]}, %{customdata[1]:.1f} % of the weights<br>"
-        "code %{customdata[2]}<extra></extra>",
+        hovertemplate=tr(
+            "%{customdata[0]}, %{customdata[1]:.1f} % of the weights<br>code %{customdata[2]}"
+        )
+        + "<extra></extra>",
         cliponaxis=False,
     )
     for code, (x, y) in spots.items() if written else ():

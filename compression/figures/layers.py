@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import units
-from .look import DASH, Palette, blank, put_head, put_label, rgba
+from ..language import marked, tr
+from .look import DASH, Palette, blank, letters, put_head, put_label, rgba
 
 MOST_DRAWN = 64  # levels that are drawn as lines
 GAP = 1  # cells between two filters
@@ -33,25 +34,25 @@ class Histogram(NamedTuple):
 
 def draw_histogram(data: Histogram, p: Palette, height: int) -> go.Figure:
     """Counts on a logarithmic axis; grey: set to zero; lines: threshold and levels."""
-    title = f"{data.name}: which weights stay"
+    title = tr("{name}: which weights stay", name=data.name)
     figure = blank(p, height, title, l=46, r=10, t=52, b=28)
-    text = f"{units.quantity(data.weights)} weights, count on a log scale"
+    text = tr("{n} weights, count on a log scale", n=units.quantity(data.weights))
     put_head(figure, text, 46, SECOND, size=13, color=p.soft)
     edges = list(data.edges)
     centres = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
     gone = [b - a for a, b in zip(data.after, data.before, strict=True)]
     width = edges[1] - edges[0]
-    for counts, color, words in (
-        (data.after, p.marks["pruned"], "stay"),
-        (gone, rgba(p.marks["dense"], 0.35), "set to zero"),
+    for counts, color, name, words in (
+        (data.after, p.marks["pruned"], "stay", tr("%{x:.3f}: %{y} stay")),
+        (gone, rgba(p.marks["dense"], 0.35), "set to zero", tr("%{x:.3f}: %{y} set to zero")),
     ):
         figure.add_bar(
             x=centres,
             y=[n or None for n in counts],
             width=width,
             marker=dict(color=color),
-            name=words,
-            hovertemplate=f"%{{x:.3f}}: %{{y}} {words}<extra></extra>",
+            name=name,
+            hovertemplate=f"{words}<extra></extra>",
         )
     top = max(max(data.before), 10)
     high = math.log10(top) + 0.75
@@ -61,7 +62,7 @@ def draw_histogram(data: Histogram, p: Palette, height: int) -> go.Figure:
             y=[10 ** (high - 0.28), 10**high],
             mode="lines",
             line=dict(color=p.marks["quantized"], width=2),
-            hovertemplate=f"level {value:.4f}<extra></extra>",
+            hovertemplate=tr("level {value:.4f}", value=value) + "<extra></extra>",
         )
     if data.threshold is not None:
         for side in (-data.threshold, data.threshold):
@@ -77,7 +78,7 @@ def draw_histogram(data: Histogram, p: Palette, height: int) -> go.Figure:
             xshift=4,
         )
     if data.levels:
-        words = f"{len(data.levels)} levels"
+        words = tr("{n} levels", n=len(data.levels))
         put_label(figure, p, edges[0], high - 0.5, words, p.words["quantized"], xanchor="left")
     if data.zeros > 0:
         put_label(
@@ -85,7 +86,7 @@ def draw_histogram(data: Histogram, p: Palette, height: int) -> go.Figure:
             p,
             0,
             0.45,
-            f"<b>{100 * data.zeros:.0f} %</b><br>set to zero",
+            tr("<b>{share:.0f} %</b><br>set to zero", share=100 * data.zeros),
             p.text,
             align="center",
         )
@@ -137,19 +138,17 @@ def filters_data(name: str, before: np.ndarray, after: np.ndarray, columns: int 
         gone[place] = after[i] == 0
     empty = int((after.reshape(n, -1) == 0).all(1).sum())
     stays = 100 * float((after != 0).mean())
-    words = f", {empty} filters are empty" if empty else ""
-    return Pictures(
-        f"{name}: {n} filters",
-        f"orange: zero; {stays:.0f} % stay{words}",
-        values,
-        gone,
-    )
+    caption = tr("orange: zero; {stays:.0f} % stay", stays=stays)
+    if empty:
+        caption = tr("{caption}, {n} filters are empty", caption=caption, n=empty)
+    return Pictures(tr("{name}: {n} filters", name=name, n=n), caption, values, gone)
 
 
 def mask_data(name: str, shares: np.ndarray, shape: Sequence[int]) -> Pictures:
     """The mask of a weight matrix: how much of each cell stays."""
     size = " × ".join(map(str, shape))
-    return Pictures(f"{name}: mask", f"{size}; dark: weights stay", shares, shares == 0)
+    caption = tr("{size}; dark: weights stay", size=size)
+    return Pictures(tr("{name}: mask", name=name), caption, shares, shares == 0)
 
 
 def draw_pictures(data: Pictures, p: Palette, height: int) -> go.Figure:
@@ -193,20 +192,27 @@ class Forgiveness(NamedTuple):
     alone: bool
 
 
+TOUCHED = {  # by whether it is pruned, and alone
+    (True, True): marked("only this layer pruned"),
+    (True, False): marked("all but this layer pruned"),
+    (False, True): marked("only this layer with few levels"),
+    (False, False): marked("all but this layer with few levels"),
+}
+
+
 def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
     """A heat map: a row for each layer, from nothing lost to a lot. Pale italics: estimates."""
     rows = [_short(name) for name in data.rows]
-    room = min(150, 12 + 7 * max(map(len, rows), default=4))
-    figure = blank(p, height, "Points lost, layer by layer", l=room, r=6, t=52, b=44)
-    what = "only this layer" if data.alone else "all but this layer"
-    done = "pruned" if data.knob == "sparsity" else "with few levels"
+    room = min(150, 12 + 7 * max(map(letters, rows), default=4))
+    figure = blank(p, height, tr("Points lost, layer by layer"), l=room, r=6, t=52, b=44)
+    what = tr(TOUCHED[data.knob == "sparsity", data.alone])
     pale = any(
         v is not None and not e
         for r, x in zip(data.lost, data.exact, strict=True)
         for v, e in zip(r, x, strict=True)
     )
-    note = "; pale: estimates" if pale else ", validation"
-    put_head(figure, f"{what} {done}{note}", room, SECOND, size=13, color=p.soft)
+    note = tr("{what}; pale: estimates", what=what) if pale else tr("{what}, validation", what=what)
+    put_head(figure, note, room, SECOND, size=13, color=p.soft)
     family = "pruned" if data.knob == "sparsity" else "quantized"
     most = max([5.0, *(v for row in data.lost for v in row if v is not None)])
     shades = [[_shade(v, most) for v in row] for row in data.lost]
@@ -244,7 +250,7 @@ def draw_forgiveness(data: Forgiveness, p: Palette, height: int) -> go.Figure:
             range=[-0.5, len(words) - 0.5],
             showgrid=False,
             title=dict(
-                text="prune ratio" if percent else "levels",
+                text=tr("prune ratio") if percent else tr("levels"),
                 font=dict(size=13, color=p.soft),
                 standoff=4,
             ),

@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import tr
 from .look import DASH, SHAPES, Drawing, Palette, blank, percent_axis, put_label, rgba
 
 GONE = 0.04  # share of its colour that a cell of zero has
@@ -116,15 +117,16 @@ class Ranking(NamedTuple):
 def draw_ranking(data: Ranking, p: Palette, height: int) -> go.Figure:
     """A bar for each weight; those that stay in orange, the threshold dashed."""
     n = len(data.sizes)
-    rest = "" if data.kept is None else f"cut at K = {data.kept}"
-    figure = blank(p, height, f"All {n} weights, largest first", rest, l=34, r=6, t=34, b=24)
+    rest = "" if data.kept is None else tr("cut at K = {K}", K=data.kept)
+    title = tr("All {n} weights, largest first", n=n)
+    figure = blank(p, height, title, rest, l=34, r=6, t=34, b=24)
     orange, grey = p.marks["pruned"], rgba(p.marks["dense"], 0.5 if data.kept is None else 0.3)
     stay = 0 if data.kept is None else data.kept
     figure.add_bar(
         x=list(range(1, n + 1)),
         y=list(data.sizes),
         marker=dict(color=[orange if i < stay else grey for i in range(n)]),
-        hovertemplate="weight %{x}: %{y:.2f}<extra></extra>",
+        hovertemplate=tr("weight %{x}: %{y:.2f}") + "<extra></extra>",
     )
     if data.kept is not None:
         figure.add_hline(data.threshold, line=dict(color=p.words["pruned"], width=1.6, dash=DASH))
@@ -161,8 +163,8 @@ class Rounded(NamedTuple):
 def draw_number_line(data: Rounded, p: Palette, height: int) -> go.Figure:
     """Every weight above, and the level it goes to below."""
     different = sorted(set(data.levels))
-    rest = f"{len(different)} levels in use" if data.known else "guess first"
-    figure = blank(p, height, "Each weight goes to a level", rest, l=8, r=8, t=34, b=24)
+    rest = tr("{n} levels in use", n=len(different)) if data.known else tr("guess first")
+    figure = blank(p, height, tr("Each weight goes to a level"), rest, l=8, r=8, t=34, b=24)
     blue, grey = p.marks["quantized"], p.marks["dense"]
     if data.known:
         for w, level in zip(data.weights, data.levels, strict=True):
@@ -180,14 +182,14 @@ def draw_number_line(data: Rounded, p: Palette, height: int) -> go.Figure:
             mode="markers",
             marker=dict(color=blue, symbol="square", size=[6 + 2 * math.sqrt(n) for n in counts]),
             customdata=counts,
-            hovertemplate="level %{x:.3f}: %{customdata} weights<extra></extra>",
+            hovertemplate=tr("level %{x:.3f}: %{customdata} weights") + "<extra></extra>",
         )
     figure.add_scatter(
         x=list(data.weights),
         y=[1] * len(data.weights),
         mode="markers",
         marker=dict(color=rgba(grey, 0.75), size=7),
-        hovertemplate="weight %{x:.2f}<extra></extra>",
+        hovertemplate=tr("weight %{x:.2f}") + "<extra></extra>",
     )
     figure.update_layout(
         xaxis=dict(range=[-1.8, 1.5], dtick=0.5), yaxis=dict(visible=False, range=[-0.25, 1.25])
@@ -197,8 +199,9 @@ def draw_number_line(data: Rounded, p: Palette, height: int) -> go.Figure:
 
 def draw_staircase(data: Rounded, p: Palette, height: int) -> go.Figure:
     """What rounding makes of every number, and how far that is from it."""
-    rest = f"error at most 1/(2Q) = {1 / (2 * data.Q):.3g}" if data.known else "guess first"
-    figure = blank(p, height, "The staircase", rest, l=38, r=8, t=34, b=24)
+    most = 1 / (2 * data.Q)
+    rest = tr("error at most 1/(2Q) = {most:.3g}", most=most) if data.known else tr("guess first")
+    figure = blank(p, height, tr("The staircase"), rest, l=38, r=8, t=34, b=24)
     low, high = -1.8, 1.5
     diagonal = dict(color=rgba(p.marks["dense"], 0.7), width=1.6, dash=DASH)
     figure.add_scatter(
@@ -216,7 +219,7 @@ def draw_staircase(data: Rounded, p: Palette, height: int) -> go.Figure:
             y=list(data.levels),
             mode="markers",
             marker=dict(color=blue, symbol="square", size=6),
-            hovertemplate="%{x:.2f} becomes %{y:.3f}<extra></extra>",
+            hovertemplate=tr("%{x:.2f} becomes %{y:.3f}") + "<extra></extra>",
         )
     figure.update_layout(
         xaxis=dict(range=[low, high], dtick=0.5), yaxis=dict(range=[low, high], dtick=1)
@@ -292,7 +295,7 @@ def draw_counts(data: Counts, p: Palette, height: int) -> go.Figure:
         x=list(data.numbers),
         y=list(data.counts),
         marker=dict(color=p.marks["quantized"]),
-        hovertemplate="%{x}: %{y} weights<extra></extra>",
+        hovertemplate=tr("%{x}: %{y} weights") + "<extra></extra>",
     )
     top = math.ceil(math.log10(max([10, *data.counts])))
     words = ["1", "10", "100", "1 k", "10 k", "100 k", "1 M"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import marked
 
 SHAPES = {
-    "dense": "circle",
-    "pruned": "circle",
-    "quantized": "square",
-    "distilled": "diamond",
-    "combined": "star",
+    marked("dense"): "circle",
+    marked("pruned"): "circle",
+    marked("quantized"): "square",
+    marked("distilled"): "diamond",
+    marked("combined"): "star",
 }
 FAMILIES = ("pruned", "quantized", "distilled", "combined")
 DASH = "6px,4px"
@@ -87,6 +89,11 @@ def palette(theme: str | None) -> Palette:
 def rgba(color: str, alpha: float) -> str:
     r, g, b = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({r},{g},{b},{alpha})"
+
+
+def letters(text: str) -> int:
+    """How many Latin letters would be as wide: a Chinese character is as wide as two."""
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 class Drawing:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from ..language import tr
 from ..metrics import MEASURES, PERCENT, Measure
 from .look import (
     DASH,
@@ -20,6 +21,7 @@ from .look import (
     Palette,
     blank,
     interval,
+    letters,
     log_axis,
     percent_axis,
     put_label,
@@ -31,7 +33,7 @@ from .runs import Cloud, Front, Run
 MANY = 1_000  # points from which on the graphics card draws the dominated ones
 MOST = 0.7  # share of the runs that the window of the accuracy holds at least
 WIDE, LETTER, LINE = 270, 7.0, 22  # pixels of a narrow plot, of a letter and of a line of text
-TITLE = 60  # characters that fit above the plot on a phone
+TITLE = 60  # letters that fit above the plot on a phone
 
 
 def draw_runs(
@@ -42,15 +44,17 @@ def draw_runs(
     """
     x, y = MEASURES[d.axes.x], MEASURES[d.axes.y]
     color = MEASURES[d.axes.color] if d.axes.color else None
-    head = f"{y.title} against {_low(x.title)}"
+    head = tr("{up} against {across}", up=tr(y.title), across=_low(tr(x.title)))
     if not d.runs:
         return blank(p, height, head).figure()
     y_axis = _y_axis(y, d)
     below = sum(r.y < y_axis["range"][0] for r in d.runs) if not y.unit.log else 0
-    rest = f"{below} below the window" if below else "line: front, dashed: reference"
+    rest = tr("line: front, dashed: reference")
     if d.axes.size:
-        rest = f"size: {_low(MEASURES[d.axes.size].title)}"
-    fits = len(head) + len(rest) < TITLE
+        rest = tr("size: {measure}", measure=_low(tr(MEASURES[d.axes.size].title)))
+    elif below:
+        rest = tr("{n} below the window", n=below)
+    fits = letters(head) + letters(rest) < TITLE
     figure = blank(p, height, head, rest if fits else "", r=84 if color else 24)
     on_front = {i for front in d.fronts for i in front.members}
     sizes = _sizes(d)
@@ -75,8 +79,8 @@ def draw_runs(
             mode="markers",
             marker=dict(size=12, color=p.marks["dense"]),
             name="dense",
-            hovertemplate=f"{s.network}, dense, fp32 file<br>{_hover(x, 'x')}, {_hover(y, 'y')}"
-            "<extra></extra>",
+            hovertemplate=tr("{network}, dense, fp32 file", network=s.network)
+            + f"<br>{_hover(x, 'x')}, {_hover(y, 'y')}<extra></extra>",
         )
     for at in (r for r in d.runs if chosen in (r.digest, *(s.digest for s in r.seeds))):
         _chosen(figure, at, chosen, p)
@@ -110,10 +114,16 @@ def _about(runs: Sequence[Run], words: Sequence[str] = ()) -> np.ndarray:
     """A row of text for each run. An array: of a list plotly copies every word, twice."""
     columns = [
         [r.digest for r in runs],
-        [f"{r.label}, mean of {len(r.seeds)} seeds" if r.seeds else r.label for r in runs],
+        [_called(r) for r in runs],
         [r.network for r in runs],
     ]
     return np.array([*columns, words] if words else columns).T
+
+
+def _called(run: Run) -> str:
+    if not run.seeds:
+        return run.label
+    return tr("{run}, mean of {n} seeds", run=run.label, n=len(run.seeds))
 
 
 def _dominated(
@@ -195,7 +205,7 @@ def _seeds(figure: Drawing, runs: Sequence[Run], best: Sequence[Run], p: Palette
         name="seeds",
         mode="markers",
         marker=dict(size=5, color=[rgba(p.marks[r.family], 0.45) for r, _ in each]),
-        customdata=np.array([[s.digest, r.label, f"seed {s.number}"] for r, s in each]),
+        customdata=np.array([[s.digest, r.label, tr("seed {n}", n=s.number)] for r, s in each]),
         hovertemplate="<b>%{customdata[1]}</b>, %{customdata[2]}<extra></extra>",
     )
     figure.add_scatter(
@@ -242,7 +252,8 @@ def _names(figure: Drawing, d: Cloud, p: Palette, height: int) -> None:
     taken: list[tuple[float, float, float]] = []  # of each name: left end, right end, middle
     lines = [*((f, True) for f in d.fronts), *((r, False) for r in d.references)]
     for front, bold in lines:
-        wide = LETTER * len(front.name) / WIDE
+        name = tr(front.name)
+        wide = LETTER * letters(name) / WIDE
         inside = [spot for i in front.members if (spot := _spot(figure, d.runs[i]))]
         spots = inside if bold else inside[len(inside) // 2 :]
         for (x, y), left in product(spots, (True, False)):
@@ -258,7 +269,7 @@ def _names(figure: Drawing, d: Cloud, p: Palette, height: int) -> None:
                     p,
                     x,
                     y,
-                    f"<b>{front.name}</b>" if bold else front.name,
+                    f"<b>{name}</b>" if bold else name,
                     p.words[front.family] if front.family else p.text,
                     xref="x domain",
                     yref="y domain",
@@ -338,7 +349,7 @@ def _color_axis(d: Cloud, measure: Measure, p: Palette) -> dict[str, Any]:
         len=0.9,
         x=1.02,
         outlinewidth=0,
-        title=dict(text=measure.title, side="right", font=dict(size=13, color=p.soft)),
+        title=dict(text=tr(measure.title), side="right", font=dict(size=13, color=p.soft)),
         tickvals=ticks,
         ticktext=[measure.text(10**t if measure.unit.log else t) for t in ticks],
         tickfont=dict(size=13, color=p.soft),

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import tr
 from ..result import Change, Preview, Result
 from .hero import spot
-from .look import Drawing, Palette, blank, interval, rgba, size_axis
+from .look import Drawing, Palette, blank, interval, letters, rgba, size_axis
 
 ROW, FEW_ROWS, AROUND = 46, 58, 66  # pixels of a row, of one among few, of title and axis
-LONGEST = 22  # characters of a step's words
+LONGEST = 22  # letters of a step's words
 SIZES, POINTS = (0.0, 0.64), (0.72, 1.0)  # parts of the width
 
 
@@ -76,7 +77,7 @@ def step_bars(
     dense = found[0]
     sizes = [None if f is None else f.cost.bytes for f in found]
     first = None if dense is None else dense.baseline.fp32_bytes
-    bars = [StepBar("dense, coded", "dense", first, sizes[0], None)]
+    bars = [StepBar(tr("dense, coded"), "dense", first, sizes[0], None)]
     for i, (label, family) in enumerate(labels):
         about = any(f is not None and not f.weighed for f in found[i : i + 2])
         pair = sizes[i], sizes[i + 1]
@@ -87,8 +88,9 @@ def step_bars(
 def bytes_words(before: int, after: int, about: bool = False) -> str:
     """`saves 150 kB`; about: ≈ before what follows from an estimate."""
     if before == after:
-        return f"{'≈ ' * about}same size"
-    return f"{'saves' if after < before else 'adds'} {units.size(abs(before - after), about)}"
+        return tr("≈ same size") if about else tr("same size")
+    size = units.size(abs(before - after), about)
+    return tr("saves {size}", size=size) if after < before else tr("adds {size}", size=size)
 
 
 def points_words(e: Effect) -> str:
@@ -106,7 +108,8 @@ def draw_steps(bars: Sequence[StepBar], accuracy: float | None, p: Palette) -> g
     accuracy: of the dense network, percent.
     """
     height = steps_height(bars)
-    figure = blank(p, height, "What each step does", "file, log scale; points, 95 %", l=4, r=4)
+    title, rest = tr("What each step does"), tr("file, log scale; points, 95 %")
+    figure = blank(p, height, title, rest, l=4, r=4)
     _bytes(figure, p, bars)
     _points(figure, p, bars)
     for i, b in enumerate(bars):
@@ -134,8 +137,12 @@ def _hover(b: StepBar) -> str:
         words.append(f"{units.size(b.before)} → {units.size(b.after, b.about)}{factor}")
     if b.effect:
         e = b.effect
-        noise = ", within noise" if e.noise else ""
-        words.append(f"{points_words(e)} ({e.low:+.2f} to {e.high:+.2f}){noise}")
+        values = dict(points=points_words(e), low=e.low, high=e.high)
+        words.append(
+            tr("{points} ({low:+.2f} to {high:+.2f}), within noise", **values)
+            if e.noise
+            else tr("{points} ({low:+.2f} to {high:+.2f})", **values)
+        )
     return "<br>".join(words)
 
 
@@ -219,9 +226,17 @@ def _points_axis(bars: Sequence[StepBar], p: Palette) -> dict[str, object]:
     )
 
 
+def _cut(label: str) -> str:
+    """What fits of a step's words."""
+    if letters(label) <= LONGEST:
+        return label
+    fits = next(n for n in range(len(label), 0, -1) if letters(label[:n]) < LONGEST)
+    return f"{label[:fits].rstrip(' ,，')}…"
+
+
 def _words(figure: Drawing, p: Palette, i: int, b: StepBar, accuracy: float | None) -> None:
     """The line above the bars: the step, the bytes, the points."""
-    label = b.label if len(b.label) <= LONGEST else f"{b.label[: LONGEST - 1].rstrip(' ,')}…"
+    label = _cut(b.label)
     rest = b.note
     if b.before and b.after:
         rest = f"{bytes_words(b.before, b.after, b.about)} → {units.size(b.after, b.about)}"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from ..language import tr
 from ..result import Metric
 from .look import DASH, SHAPES, Drawing, Palette, blank, interval, put_label, rgba
 from .tags import LINE, Tag, color_of, spread
@@ -80,7 +81,7 @@ def _panel(
         there = [(i, m) for i, m in enumerate(line) if m is not None]
         if not there:
             continue
-        color = color_of(tag, p)
+        color, letter = color_of(tag, p), tag.letter or tr("base")
         figure.add_scatter(
             name=f"{panel.title}, {tag.letter or 'base'}",
             x=[i for i, _ in there],
@@ -93,18 +94,20 @@ def _panel(
                 rgba(color, 0.5),
             ),
             text=[panel.words[i] for i, _ in there],
-            hovertemplate=f"{tag.letter or 'base'}, %{{text}}: %{{y:.1f}} %<extra></extra>",
+            hovertemplate=f"{letter}, %{{text}}: %{{y:.1f}} %<extra></extra>",
             **axes,
         )
-        ends.append((tag, there[-1][0], 100 * there[-1][1].value))
+        ends.append((tag, letter, there[-1][0], 100 * there[-1][1].value))
     gap = LINE * (TOP - low) / pixels
-    for (tag, x, _), y in zip(ends, spread([y for *_, y in ends], gap, low, TOP), strict=True):
+    for (tag, letter, x, _), y in zip(
+        ends, spread([y for *_, y in ends], gap, low, TOP), strict=True
+    ):
         put_label(
             figure,
             p,
             x,
             y,
-            f"<b>{tag.letter or 'base'}</b>",
+            f"<b>{letter}</b>",
             color_of(tag, p, True),
             xref=axes["xaxis"],
             yref=axes["yaxis"],

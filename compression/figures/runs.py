@@ -9,13 +9,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ..language import marked, tr
 from ..metrics import MEASURES
 from ..pareto import Lower, fronts, hypervolume, neighbours
 from ..recipe import Recipe
 from ..references import REFERENCES, reference_of
 from ..repeats import mean, repeats
 from ..result import Result
-from ..units import NBSP
 from .look import FAMILIES
 
 FRONTS = ("method", "network", "all", "none")  # a front for each of what
@@ -56,7 +56,7 @@ class Run(NamedTuple):
     digest: str
     network: str
     family: str
-    label: str
+    recipe: Recipe
     x: float
     y: float
     low: float
@@ -67,21 +67,54 @@ class Run(NamedTuple):
     seeds: tuple[Seed, ...] = ()
 
     @property
+    def label(self) -> str:
+        return self.recipe.label
+
+    @property
     def compared_only(self) -> bool:
         """Whether it is there as a reference only, and on no front but its own."""
         return bool(self.reference) and not REFERENCES[self.reference].rival
 
 
+class Member(NamedTuple):
+    """A run on a front. before, after: the members beside it, None at an end."""
+
+    run: Run
+    before: Run | None
+    after: Run | None
+
+    def words(self, axes: Axes) -> str:
+        """How surely it is known, and what it saves and loses against the members beside it."""
+        x, y, here = MEASURES[axes.x], MEASURES[axes.y], self.run
+        lines = []
+        if not math.isnan(here.low):
+            low, high = y.text(here.low), y.text(here.high)
+            lines.append(tr("95\u00a0% interval {low} to {high}", low=low, high=high))
+        for arrow, other in (("←", self.before), ("→", self.after)):
+            if other is not None:
+                sides = x.difference(other.x, here.x), y.difference(other.y, here.y)
+                lines.append(
+                    tr("than the next {arrow}: {x}, {y}", arrow=arrow, x=sides[0], y=sides[1])
+                )
+        return "".join(f"<br>{line}" for line in lines)
+
+
 class Front(NamedTuple):
-    """name: its method or network; family: whose colour it has, empty for none; members: places
-    in the list of runs, from the best x on; words: how surely each is known, and what it saves and
-    loses against the members beside it.
+    """name: its method or network, translated where it is shown; family: whose colour it has, empty
+    for none; members: places in the list of runs, from the best x on; known: the same with those
+    beside them.
     """
 
     name: str
     family: str
     members: list[int]
-    words: list[str]
+    known: list[Member]
+    axes: Axes
+
+    @property
+    def words(self) -> list[str]:
+        """What is said of each member."""
+        return [member.words(self.axes) for member in self.known]
 
 
 class Cloud(NamedTuple):
@@ -103,7 +136,8 @@ class Reach(NamedTuple):
     """How much of the plane of size and accuracy runs reach.
 
     bytes, accuracy: where it begins, the reference point of the hypervolume; rows: name, what it
-    shows (empty for a method), hypervolume in factors of ten times points, and how many runs.
+    shows (empty for a method), both translated where they are shown, hypervolume in factors of ten
+    times points, and how many runs.
     """
 
     bytes: int
@@ -196,7 +230,7 @@ def _run(group: list[Result], axes: Axes, split: str, titles: Mapping[str, str])
         first.digest,
         titles.get(first.recipe.model, first.recipe.model),
         family_of(first.recipe),
-        first.recipe.label,
+        first.recipe,
         x,
         y,
         low,
@@ -237,10 +271,9 @@ def _fronts(runs: list[Run], axes: Axes) -> list[Front]:
     if axes.fronts == "none":
         return []
     fair = [i for i, r in enumerate(runs) if not r.compared_only]
-    group = dict(method=lambda r: r.family, network=lambda r: r.network, all=lambda r: "all runs")[
-        axes.fronts
-    ]
-    names = [group(runs[i]) for i in fair]
+    every = marked("all runs")
+    group = dict(method=lambda r: r.family, network=lambda r: r.network, all=lambda r: every)
+    names = [group[axes.fronts](runs[i]) for i in fair]
     found = fronts([(runs[i].x, runs[i].y) for i in fair], names, axes.lower)
     return [
         _front(name, name if axes.fronts == "method" else "", [fair[i] for i in chosen], runs, axes)
@@ -261,17 +294,10 @@ def _references(runs: list[Run], axes: Axes) -> list[Front]:
 
 
 def _front(name: str, family: str, members: list[int], runs: list[Run], axes: Axes) -> Front:
-    x, y = MEASURES[axes.x], MEASURES[axes.y]
     beside = neighbours(sorted(members, key=lambda i: runs[i].x))
 
-    def words(i: int) -> str:
-        low, high = y.text(runs[i].low), y.text(runs[i].high)
-        lines = [] if math.isnan(runs[i].low) else [f"<br>95{NBSP}% interval {low} to {high}"]
-        for arrow, other in zip("←→", beside[i], strict=True):
-            if other is not None:
-                a, b = runs[other], runs[i]
-                said = f"{x.difference(a.x, b.x)}, {y.difference(a.y, b.y)}"
-                lines.append(f"<br>than the next {arrow}: {said}")
-        return "".join(lines)
+    def member(i: int) -> Member:
+        before, after = (None if n is None else runs[n] for n in beside[i])
+        return Member(runs[i], before, after)
 
-    return Front(name, family, members, [words(i) for i in members])
+    return Front(name, family, members, [member(i) for i in members], axes)

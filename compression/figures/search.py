@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from .. import units
 from ..goals import Answer, Goal, Tried, fits, goal_front
+from ..language import marked, tr
 from ..pareto import front
 from ..references import REFERENCES, reference_of
 from ..repeats import mean, repeats
@@ -31,8 +32,8 @@ from .look import (
 
 # smaller files lie to the left: there is room beside the best, and above the runner-up
 LABEL: dict[str, dict[str, Any]] = {
-    "best": dict(xanchor="right", xshift=-13),
-    "runner-up": dict(xanchor="left", xshift=6, yshift=15),
+    marked("best"): dict(xanchor="right", xshift=-13),
+    marked("runner-up"): dict(xanchor="left", xshift=6, yshift=15),
 }
 
 
@@ -123,6 +124,7 @@ def _draw_lines(
     low: the window's lower end; middle: of its x.
     """
     for line in lines:
+        title = tr(line.title)
         figure.add_scatter(
             x=line.xs,
             y=line.ys,
@@ -130,23 +132,26 @@ def _draw_lines(
             name=line.title,
             line=dict(color=p.marks[line.family], width=1.4, dash=DASH, shape="hv"),
             marker=dict(size=5, color=p.marks[line.family], symbol="circle-open"),
-            hovertemplate=f"{line.title}<br>%{{x:.3s}}, %{{y:.2f}}<extra></extra>",
+            hovertemplate=f"{title}<br>%{{x:.3s}}, %{{y:.2f}}<extra></extra>",
         )
         shown = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if y > low]
         if shown:
             x, y = shown[0]
             side = ("left", 5) if x < middle else ("right", -5)
             at = dict(xanchor=side[0], xshift=side[1], yshift=-13)
-            put_label(figure, p, math.log10(x), y, line.title, p.words[line.family], **at)
+            put_label(figure, p, math.log10(x), y, title, p.words[line.family], **at)
 
 
 def draw_goal(d: GoalPlot, p: Palette, height: int, references: Sequence[Line] = ()) -> go.Figure:
     """Change of accuracy against file size or multiply-adds, with limits; references dashed.
     customdata: digest.
     """
-    what = "file size" if d.x == "bytes" else "multiply-adds"
-    rest = "shaded: beyond limits"
-    figure = blank(p, height, f"Accuracy lost against {what}", rest, l=52)
+    title = (
+        tr("Accuracy lost against file size")
+        if d.x == "bytes"
+        else tr("Accuracy lost against multiply-adds")
+    )
+    figure = blank(p, height, title, tr("shaded: beyond limits"), l=52)
     if not d.trials:
         return figure.figure()
     text = units.size if d.x == "bytes" else units.quantity
@@ -195,7 +200,7 @@ def draw_goal(d: GoalPlot, p: Palette, height: int, references: Sequence[Line] =
                 p,
                 math.log10(t.x),
                 t.change,
-                f"<b>{name}</b>" if name == "best" else name,
+                f"<b>{tr(name)}</b>" if name == "best" else tr(name),
                 p.words["combined"],
                 **LABEL[name],
             )
@@ -278,8 +283,12 @@ def draw_sweep(
 ) -> go.Figure:
     """Accuracy against file size of what a sweep has measured; faint: each seed, dashed: others."""
     several = any(point.seeds for point in points)
-    rest = "95 % intervals" + ("; of the mean over seeds, faint: each seed" if several else "")
-    figure = blank(p, height, "Accuracy against file size", rest)
+    rest = (
+        tr("95 % intervals; of the mean over seeds, faint: each seed")
+        if several
+        else tr("95 % intervals")
+    )
+    figure = blank(p, height, tr("Accuracy against file size"), rest)
     if not points:
         return figure.figure()
     top = max(point.high for point in points)

@@ -7,12 +7,15 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import marked, tr
 from ..result import Preview, Result
 from .look import Drawing, Palette, blank, put_label
 
 
 class Bar(NamedTuple):
-    """One bar of a waterfall in bytes: from `start` to `end`. text: at its right end."""
+    """One bar of a waterfall in bytes: from `start` to `end`. label: translated where it is drawn;
+    text: at its right end.
+    """
 
     label: str
     family: str
@@ -22,11 +25,11 @@ class Bar(NamedTuple):
 
 
 WORDS = {
-    "pruned": "pruning",
-    "quantized": "levels",
-    "distilled": "student",
-    "dense": "tuning",
-    "combined": "squeezing",
+    "pruned": marked("pruning"),
+    "quantized": marked("levels"),
+    "distilled": marked("student"),
+    "dense": marked("tuning"),
+    "combined": marked("squeezing"),
 }
 
 
@@ -35,11 +38,12 @@ def waterfall(result: Result | Preview) -> list[Bar]:
     add up exactly.
     """
     dense_steps, stages = len(result.recipe.dense.steps), result.cost.stages
-    moves = [("coding", "combined", stages[dense_steps - 1].bytes)] if dense_steps else []
+    coding = marked("coding")
+    moves = [(coding, "combined", stages[dense_steps - 1].bytes)] if dense_steps else []
     moves += [(WORDS[s.family], s.family, s.bytes) for s in stages[dense_steps:]]
-    moves = moves or [("coding", "combined", result.cost.bytes)]  # a network as it was born
+    moves = moves or [(coding, "combined", result.cost.bytes)]  # a network as it was born
     at = total = result.baseline.fp32_bytes
-    bars = [Bar("dense", "dense", 0, total, units.size(total))]
+    bars = [Bar(marked("dense"), "dense", 0, total, units.size(total))]
     for label, family, size in moves:
         if size == at:
             continue
@@ -48,14 +52,14 @@ def waterfall(result: Result | Preview) -> list[Bar]:
         bars.append(Bar(label, family, at, size, text))
         at = size
     last = f"<b>{units.size(result.cost.bytes, not result.weighed)}</b>"
-    return [*bars, Bar("file", "combined", 0, result.cost.bytes, last)]
+    return [*bars, Bar(marked("file"), "combined", 0, result.cost.bytes, last)]
 
 
 def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
     """Where the bytes went."""
-    figure = blank(p, height, "Where the bytes went", l=62, r=84, b=4)
+    figure = blank(p, height, tr("Where the bytes went"), l=62, r=84, b=4)
     labels = [
-        b.label + i * "\u200b" for i, b in enumerate(bars)
+        tr(b.label) + i * "\u200b" for i, b in enumerate(bars)
     ]  # equal labels would share one row
     figure.add_bar(
         orientation="h",
@@ -63,7 +67,7 @@ def draw_waterfall(bars: list[Bar], p: Palette, height: int) -> go.Figure:
         x=[abs(b.end - b.start) for b in bars],
         base=[min(b.start, b.end) for b in bars],
         marker=dict(color=[p.marks[b.family] for b in bars]),
-        hovertext=[f"{b.label}: {b.text}" for b in bars],
+        hovertext=[tr("{step}: {size}", step=tr(b.label), size=b.text) for b in bars],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     for label, b in zip(labels, bars, strict=True):
@@ -106,7 +110,8 @@ class LayerBytes(NamedTuple):
         """What the coder saved, or what it cost, against the order-0 entropy of the weights."""
         if not self.entropy:
             return ""
-        return f", {units.against(self.weights, self.entropy)} order-0 entropy"
+        against = units.against(self.weights, self.entropy)
+        return tr(", {against} order-0 entropy", against=against)
 
 
 def layer_bytes(result: Result | Preview) -> list[LayerBytes]:
@@ -123,13 +128,13 @@ def layer_bytes(result: Result | Preview) -> list[LayerBytes]:
 
 def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figure:
     """Where the bytes are, by layer and part."""
-    figure = blank(p, height, "Where the bytes are", l=46, r=70, b=4)
+    figure = blank(p, height, tr("Where the bytes are"), l=46, r=70, b=4)
     parts = (
-        ("weights", p.marks["combined"]),
-        ("tables", p.marks["quantized"]),
-        ("bias", p.marks["dense"]),
+        (marked("weights"), p.marks["combined"]),
+        (marked("tables"), p.marks["quantized"]),
+        (marked("bias"), p.marks["dense"]),
     )
-    names = [r.layer for r in rows]
+    names = [_named(r.layer) for r in rows]
     for part, color in parts:
         figure.add_bar(
             orientation="h",
@@ -138,7 +143,8 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
             marker=dict(color=color),
             name=part,
             customdata=[r.learned if part == "weights" else "" for r in rows],
-            hovertemplate=f"%{{y}}, {part}: %{{x}} bytes%{{customdata}}<extra></extra>",
+            hovertemplate=tr("%{{y}}, {part}: %{{x}} bytes", part=tr(part))
+            + "%{customdata}<extra></extra>",
         )
     for r in rows:
         total = r.weights + r.tables + r.bias
@@ -146,7 +152,7 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
             figure,
             p,
             total,
-            r.layer,
+            _named(r.layer),
             units.size(total),
             p.text,
             xanchor="left",
@@ -158,8 +164,15 @@ def draw_layer_bytes(rows: list[LayerBytes], p: Palette, height: int) -> go.Figu
     return figure.figure()
 
 
+def _named(layer: str) -> str:
+    """A layer, or what belongs to none and is of the whole file."""
+    return tr("file") if layer == "file" else layer
+
+
 class SizeBar(NamedTuple):
-    """One of the four sizes. bytes: None while it is not known; family: its colour."""
+    """One of the four sizes. label: translated where it is drawn; bytes: None while it is not
+    known; family: its colour.
+    """
 
     label: str
     bytes: int | None
@@ -171,22 +184,22 @@ def four_sizes(result: Result | Preview) -> list[SizeBar]:
     """The sizes that people mean when they say how large a network is."""
     c = result.cost
     return [
-        SizeBar("fp32 file", c.fp32_bytes, "dense"),
-        SizeBar("zip of it", c.zip_bytes, "dense"),
-        SizeBar("nominal", c.nominal_bytes, "dense"),
-        SizeBar(".nnz file", c.bytes, "combined", not result.weighed),
+        SizeBar(marked("fp32 file"), c.fp32_bytes, "dense"),
+        SizeBar(marked("zip of it"), c.zip_bytes, "dense"),
+        SizeBar(marked("nominal"), c.nominal_bytes, "dense"),
+        SizeBar(marked(".nnz file"), c.bytes, "combined", not result.weighed),
     ]
 
 
 def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
     """Four sizes of one network, side by side."""
-    figure = blank(p, height, "Four sizes", l=66, r=66, b=4)
+    figure = blank(p, height, tr("Four sizes"), l=66, r=66, b=4)
     figure.add_bar(
         orientation="h",
-        y=[b.label for b in bars],
+        y=[tr(b.label) for b in bars],
         x=[b.bytes or 0 for b in bars],
         marker=dict(color=[p.marks[b.family] for b in bars]),
-        hovertemplate="%{y}: %{x} bytes<extra></extra>",
+        hovertemplate=tr("%{y}: %{x} bytes") + "<extra></extra>",
     )
     for b in bars:
         text = "…" if b.bytes is None else units.size(b.bytes, b.about)
@@ -194,7 +207,7 @@ def draw_sizes(bars: list[SizeBar], p: Palette, height: int) -> go.Figure:
             figure,
             p,
             b.bytes or 0,
-            b.label,
+            tr(b.label),
             f"<b>{text}</b>" if b.label == ".nnz file" else text,
             p.text,
             xanchor="left",

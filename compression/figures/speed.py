@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import tr, tr_n
 from .look import Drawing, Palette, blank, interval
 
 ROW, HEAD, FOOT = 24, 34, 26  # pixels: of a row, above and below all; a group has one for its name
@@ -51,8 +52,9 @@ class Timed(Protocol):
 
 def speed_bar(timing: Timed, dense_ms: float, name: str, family: str) -> SpeedBar:
     t = timing
-    images = "1 image" if t.batch == 1 else f"{t.batch} images"
-    group = f"{images}, {t.threads} thread{'s' if t.threads > 1 else ''}"
+    images = tr_n("{n} image", "{n} images", t.batch)
+    threads = tr_n("{n} thread", "{n} threads", t.threads)
+    group = tr("{images}, {threads}", images=images, threads=threads)
     times = t.faster, t.faster_low, t.faster_high
     return SpeedBar(group, name, *times, t.median_ms, dense_ms, family)
 
@@ -106,9 +108,16 @@ def _places(bars: Sequence[SpeedBar]) -> list[int]:
 
 
 def _hover(b: SpeedBar) -> str:
-    spread = f"{b.low:.2f} to {b.high:.2f}"
-    ms, dense = units.milliseconds(b.ms), units.milliseconds(b.dense_ms)
-    return f"{b.group}, {b.name}: {b.times:.2f} times ({spread})<br>{ms}, dense {dense}"
+    return tr(
+        "{group}, {name}: {times:.2f} times ({low:.2f} to {high:.2f})<br>{ms}, dense {dense_ms}",
+        group=b.group,
+        name=b.name,
+        times=b.times,
+        low=b.low,
+        high=b.high,
+        ms=units.milliseconds(b.ms),
+        dense_ms=units.milliseconds(b.dense_ms),
+    )
 
 
 def _line(

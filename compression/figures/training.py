@@ -8,6 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import tr
 from ..result import Epoch
 from .look import DASH, SHAPES, Drawing, Palette, blank, percent_axis, put_label, y_window
 
@@ -28,7 +29,7 @@ def draw_training(
     tracks: list[Track], teacher: float | None, epochs: int, p: Palette, height: int, title: str
 ) -> go.Figure:
     """Accuracy by epoch, live; axes are fixed, so that nothing jumps. teacher: percent."""
-    figure = blank(p, height, title, "validation, after each epoch", r=20)
+    figure = blank(p, height, title, tr("validation, after each epoch"), r=20)
     values = [100 * e.accuracy for t in tracks for e in t.history] + (
         [teacher] if teacher is not None else []
     )
@@ -41,7 +42,7 @@ def draw_training(
             p,
             epochs,
             teacher,
-            f"teacher {teacher:.1f} %",
+            tr("teacher {accuracy:.1f} %", accuracy=teacher),
             p.words["dense"],
             xanchor="right",
             yshift=11,
@@ -64,17 +65,19 @@ def draw_training(
                 line=dict(color=color, width=2),
             ),
             customdata=[[e.loss, units.size(e.bytes)] for e in t.history],
-            hovertemplate=(
-                f"{t.name}, epoch %{{x}}<br>%{{y:.2f}} %, loss %{{customdata[0]:.3f}},"
-                " %{customdata[1]}<extra></extra>"
-            ),
+            hovertemplate=tr(
+                "{name}, epoch %{{x}}<br>%{{y:.2f}} %, loss %{{customdata[0]:.3f}},"
+                " %{{customdata[1]}}",
+                name=t.name,
+            )
+            + "<extra></extra>",
         )
     _end_labels(figure, p, [t for t in tracks if t.history], high - low, height)
     figure.update_layout(
         xaxis=dict(
             range=[0.7, epochs + 0.3 + 0.5 * epochs],
             tickvals=list(range(1, epochs + 1, max(1, epochs // 8))),
-            title=dict(text="epoch", font=dict(size=13, color=p.soft)),
+            title=dict(text=tr("epoch"), font=dict(size=13, color=p.soft)),
         ),
         yaxis=percent_axis(low, high, step),
         margin=dict(b=46),
@@ -111,10 +114,16 @@ def draw_losses(history: Sequence[Epoch], epochs: int, p: Palette, height: int) 
     """
     sizes = [e.bytes for e in history]
     shrinks = bool(sizes) and max(sizes) > SHRINKS * min(sizes)
-    name, falls = ("bytes", "the file shrinks") if shrinks else ("loss", "loss falls")
+    rest = (
+        tr("the file shrinks, validation accuracy rises")
+        if shrinks
+        else tr("loss falls, validation accuracy rises")
+    )
     values = [float(e.bytes) if shrinks else e.loss for e in history]
-    words = [units.size(e.bytes) if shrinks else f"loss {e.loss:.4f}" for e in history]
-    figure = blank(p, height, "Training", f"{falls}, validation accuracy rises", l=40, r=44, b=28)
+    words = [
+        units.size(e.bytes) if shrinks else tr("loss {loss:.4f}", loss=e.loss) for e in history
+    ]
+    figure = blank(p, height, tr("Training"), rest, l=40, r=44, b=28)
     xs = [e.epoch for e in history]
     orange, blue = p.marks["pruned"], p.marks["quantized"]
     figure.add_scatter(
@@ -123,8 +132,8 @@ def draw_losses(history: Sequence[Epoch], epochs: int, p: Palette, height: int) 
         mode="lines+markers",
         line=dict(color=orange, width=2.4),
         customdata=words,
-        hovertemplate="epoch %{x}, %{customdata}<extra></extra>",
-        name=name,
+        hovertemplate=tr("epoch %{x}, %{customdata}") + "<extra></extra>",
+        name="bytes" if shrinks else "loss",
     )
     figure.add_scatter(
         x=xs,
@@ -134,7 +143,7 @@ def draw_losses(history: Sequence[Epoch], epochs: int, p: Palette, height: int) 
         name="accuracy",
         line=dict(color=blue, width=2.4),
         marker=dict(symbol="square", size=7),
-        hovertemplate="epoch %{x}, %{y:.2f} %<extra></extra>",
+        hovertemplate=tr("epoch %{x}, %{y:.2f} %") + "<extra></extra>",
     )
     most = max(values, default=1.0)
     figure.update_layout(

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import units
-from .look import Palette, blank, put_label, rgba
+from .look import Palette, blank, letters, put_label, rgba
 
 LEAST = 0.05  # log odds: what hurts less is drawn pale
 
@@ -26,7 +26,7 @@ class Ten(NamedTuple):
 
 def draw_ten(data: Ten, p: Palette, height: int) -> go.Figure:
     """A bar for each class; the answer in the network's colour."""
-    longest = max(map(len, data.names))
+    longest = max(map(letters, data.names))
     figure = blank(p, height, "", l=14 + 7 * longest, r=52, t=4, b=4)
     color = p.marks[data.family]
     ys = list(range(len(data.names)))

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from .. import units
+from ..language import marked, tr
 from ..result import Change, Preview
-from .look import Drawing, Palette, blank, interval, rgba
+from .look import Drawing, Palette, blank, interval, letters, rgba
 
 ROW, HEAD, FOOT = 20, 34, 4  # pixels of a row, above and below all of them
 ROWS, FEW = 10, 6
@@ -51,7 +52,7 @@ def draw_points(
     """A row each, ROWS of them at most, in the order given; in the colour of the family where it is
     more than noise, open while it is estimated. more: a last line about what has no row.
     """
-    left = round(LETTER * max((len(b.name) for b in bars), default=0)) + 8
+    left = round(LETTER * max((letters(b.name) for b in bars), default=0)) + 8
     figure = blank(p, points_height(), title, rest, l=left, r=VALUE, t=HEAD, b=FOOT)
     colors = [p.marks["dense" if b.noise else family] for b in bars]
     fill = [
@@ -85,8 +86,12 @@ def draw_points(
 
 
 def _hover(b: PointsBar) -> str:
-    noise = ", within noise" if b.noise and not b.estimated else ""
-    return f"{b.name}: {b.points:+.2f} points ({b.low:+.2f} to {b.high:+.2f}){noise}"
+    values = dict(name=b.name, points=b.points, low=b.low, high=b.high)
+    if b.noise and not b.estimated:
+        words = marked("{name}: {points:+.2f} points ({low:+.2f} to {high:+.2f}), within noise")
+    else:
+        words = marked("{name}: {points:+.2f} points ({low:+.2f} to {high:+.2f})")
+    return tr(words, **values)
 
 
 def _words(figure: Drawing, p: Palette, i: int, b: PointsBar, left: int) -> None:

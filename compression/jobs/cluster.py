@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from cachetools import TTLCache
 
 from ..errors import JobError
+from ..language import as_read, marked
 from ..live import Ask, Goal
 from ..result import Preview, Result
 from ..settings import Settings
 from ..store import Store
-from .engine import REMEMBERED, Engine, Job
+from .engine import REMEMBERED, Engine, Failure, Job
 from .workers import call_on_worker, local_cluster, look_on_worker, warm_plugin, work_on_worker
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ BUNDLE = 24  # asks in one call, at most
 DEATH_SECONDS = 5.0  # after which what a dying worker was asked is asked again
 STARTS = 2  # of a job whose worker dies; its finished trainings are stored, and not run again
 LOOK_AGAIN = 2.0  # seconds between two looks at who is on a cluster that others start
-WORKER_DIED = (
+WORKER_DIED = marked(
     "its worker died, and so did the next one; nothing finished was lost, press again to run it"
     " again"
 )
-ASKED_AGAIN = "its worker died; it is asked again in a few seconds, by itself"
+ASKED_AGAIN = marked("its worker died; it is asked again in a few seconds, by itself")
 GOALS: tuple[Goal, ...] = get_args(Goal)
 # what is done for a person, in this order: (the setting itself or its curves, the goal); all but
 # the first two only while the hand rests
@@ -241,7 +242,7 @@ class DaskEngine(Engine):
         self._dispatch()
 
     def failure(self, ask: Ask) -> str:
-        return super().failure(ask) or self._deaths.get(ask.key, "")
+        return super().failure(ask) or as_read(self._deaths.get(ask.key, ""))
 
     def _level(self, key: str) -> int:
         """How far an ask is: 0 unknown, 1 estimated, 2 scored in full, 3 stored (or hopeless)."""
@@ -307,7 +308,7 @@ class DaskEngine(Engine):
     def _arrived(self, address: str | None, tasks: list[tuple[Ask, Goal]], future: Any) -> None:
         from distributed.client import ClosedClientError, FutureCancelledError
 
-        found: dict[str, Result | Preview | str] = {}
+        found: dict[str, Result | Preview | Failure] = {}
         trouble = ""
         try:
             if future.status == "finished":

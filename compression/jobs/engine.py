@@ -12,14 +12,15 @@ import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from cachetools import LRUCache
 
 from ..errors import Cancelled, CompressionError, JobError
+from ..language import FIRST, as_read, in_all, speaking, tr
 from ..layers import LayerView, layer_views
 from ..live import Ask, Goal, Live
 from ..pipeline import Progress, compare, nnz_file, run
@@ -30,9 +31,23 @@ from ..speed import measure
 from ..store import Store
 from .supervisor import Supervisor
 
+Failure = Mapping[str, str] | str  # why something failed, as `as_read` takes it
 REMEMBERED = 4_000  # results, previews and failures each, in the memory of the web process
 DELETED_SECONDS = 1.0  # between two looks at what others have deleted
 LOOKING = 3.0  # seconds since the last look at a job within which somebody still looks at it
+
+
+class _Said:
+    """A field that takes a Failure, and is read in the language of whoever reads it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, job: Job | None, owner: type) -> str:
+        return as_read(getattr(job, self._name)) if job else ""
+
+    def __set__(self, job: Job, said: Failure) -> None:
+        setattr(job, self._name, said)
 
 
 @dataclass
@@ -41,7 +56,8 @@ class Job:
 
     state: queued, running, done, cancelled or failed; split, keep: as of `pipeline.run`; alone: it
     measures; given: it is no longer held back here; starts: that ended with the death of its
-    worker; unwanted: it was cancelled.
+    worker; unwanted: it was cancelled; error: why it failed, or an empty string; heard: the last
+    progress of the worker, in its English.
     """
 
     recipe: Recipe
@@ -52,8 +68,8 @@ class Job:
     starts: int = 0
     unwanted: bool = False
     state: str = "queued"
-    error: str = ""
-    progress: Progress | None = None
+    error: _Said = _Said()
+    heard: Progress | None = None
     history: list[Epoch] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)  # owner -> when they last looked
     created: float = field(default_factory=time.time)
@@ -71,7 +87,16 @@ class Job:
 
     @property
     def label(self) -> str:
-        return f"speed of {self.recipe.label}" if self.alone else self.recipe.label
+        label = self.recipe.label
+        return tr("speed of {label}", label=label) if self.alone else label
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is, its label as whoever reads says it."""
+        p = self.heard
+        if p is None:
+            return None
+        return replace(p, label=tr(p.label) if self.alone else self.recipe.steps[p.step].label())
 
     @property
     def work(self) -> Callable[..., object]:
@@ -90,7 +115,7 @@ class Job:
         if kind == "progress":
             self.state = "running" if self.live else self.state
             epoch = Epoch(**event["epoch"]) if event["epoch"] else None
-            self.progress = Progress(**{**event["progress"], "epoch": epoch})
+            self.heard = Progress(**{**event["progress"], "epoch": epoch})
             if epoch:  # what a start that died had seen of them is seen again
                 here = epoch.step, epoch.epoch
                 before = [e for e in self.history if (e.step, e.epoch) < here]
@@ -118,7 +143,7 @@ class Engine(ABC):
         self.jobs: dict[str, Job] = {}
         self._results: LRUCache[str, Result] = LRUCache(REMEMBERED)
         self._previews: LRUCache[str, Preview] = LRUCache(REMEMBERED)
-        self._failures: LRUCache[str, str] = LRUCache(REMEMBERED)
+        self._failures: LRUCache[str, Failure] = LRUCache(REMEMBERED)
         self._absent: LRUCache[str, bool] = LRUCache(10 * REMEMBERED)  # not in the store
         self._deleted_looked = -math.inf
         self._changed = threading.Condition(threading.RLock())
@@ -138,7 +163,7 @@ class Engine(ABC):
 
     def failure(self, ask: Ask) -> str:
         """Why this could not be computed, or an empty string."""
-        return self._failures.get(ask.key, "")
+        return as_read(self._failures.get(ask.key, ""))
 
     def wait(self, ask: Ask, seconds: float) -> Result | Preview | None:
         """What is known, as soon as it is, within so many seconds."""
@@ -198,14 +223,14 @@ class Engine(ABC):
                 else:
                     self._absent[ask.key] = True
 
-    def _remember(self, key: str, found: Result | Preview | str) -> None:
+    def _remember(self, key: str, found: Result | Preview | Failure) -> None:
         """Take what the live lane has found out: a result, a preview, or why there is none."""
         with self._changed:
             before = self._previews.get(key)
             if isinstance(found, Result):
                 self._results[key] = found
                 self._previews.pop(key, None)
-            elif isinstance(found, str):
+            elif not isinstance(found, Preview):
                 self._failures[key] = found
             elif before is None or found.estimate.seen >= before.estimate.seen:
                 self._previews[key] = found
@@ -264,13 +289,13 @@ class Engine(ABC):
                 waiting = [j for j in self.jobs.values() if j.live] if counted else []
                 if sum(owner in j.seen for j in waiting) >= self.limits.queue_per_person:
                     raise JobError(
-                        f"{self.limits.queue_per_person} of your jobs are running or waiting;"
-                        " cancel one, or wait for it"
+                        "{n} of your jobs are running or waiting; cancel one, or wait for it",
+                        n=self.limits.queue_per_person,
                     )
                 if len(waiting) >= self.limits.queue_total:
                     raise JobError(
-                        f"the queue is full: {self.limits.queue_total} jobs of all people together;"
-                        " try again later"
+                        "the queue is full: {n} jobs of all people together; try again later",
+                        n=self.limits.queue_total,
                     )
                 self.jobs.pop(job.key, None)  # it comes last, though it was there before
                 there = self.jobs[job.key] = job
@@ -381,7 +406,9 @@ class Engine(ABC):
 
 
 class InlineEngine(Engine):
-    """Everything at once, in the caller's thread: for tests and for looking closely."""
+    """Everything at once, in the caller's thread, and in English as workers do it: for tests and
+    for looking closely.
+    """
 
     def __init__(self, store: Store, limits: Settings | None = None) -> None:
         super().__init__(store, limits)
@@ -393,24 +420,28 @@ class InlineEngine(Engine):
             if not self.settled([ask] if i == 0 else [asks[0], ask]):
                 try:
                     goal: Goal = "exact" if i else "stored"
-                    self._remember(ask.key, self._live.advance(ask, goal))
+                    with speaking(FIRST):
+                        found = self._live.advance(ask, goal)
+                    self._remember(ask.key, found)
                 except CompressionError as e:
-                    self._remember(ask.key, str(e))
+                    self._remember(ask.key, in_all(e.__str__))
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return function(*arguments, self.store)
+        with speaking(FIRST):
+            return function(*arguments, self.store)
 
     def _start(self, job: Job) -> None:
         def stopped() -> bool:
             return job.state == "cancelled"
 
         try:
-            job.work(self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped)
+            with speaking(FIRST):
+                job.work(self.store, listen=lambda p: job.put(progress_event(p)), stopped=stopped)
             job.put({"kind": "done"})
         except Cancelled:
             job.put({"kind": "cancelled"})
         except CompressionError as e:
-            job.put({"kind": "failed", "error": str(e)})
+            job.put({"kind": "failed", "error": in_all(e.__str__)})
         self._ended(job)
 
     def _stop(self, job: Job) -> None:

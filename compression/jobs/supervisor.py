@@ -16,6 +16,7 @@ from ..campaigns import Campaign, Campaigns
 from ..errors import CompressionError
 from ..goals import Goal, answer, tried
 from ..grid import Sweep
+from ..language import tr
 from ..recipe import Recipe
 from ..search import found_for, next_of, told
 
@@ -109,7 +110,7 @@ class Supervisor:
             done = work.advance(spent, self._room())
         except CompressionError as e:
             done = False
-            self.campaigns.note(digest, state="failed", error=str(e))
+            self.campaigns.fail(digest, e)
         if done:
             self.campaigns.note(digest, state="done")
         if done or self._spent[digest] >= NOTED:
@@ -195,8 +196,10 @@ class _SweepWork:
         if self._failed:
             first = self._failed[0]
             raise CompressionError(
-                f"{len(self._failed)} runs ended without a result; the first: {first.recipe.label}:"
-                f" {first.error or first.state}"
+                "{n} runs ended without a result; the first: {recipe.label}: {reason}",
+                n=len(self._failed),
+                recipe=first.recipe,
+                reason=lambda: first.error or tr("cancelled"),
             )
         return True
 

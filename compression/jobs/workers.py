@@ -12,12 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, CompressionError, StoreError
+from ..language import in_all
 from ..live import Ask, Goal, Live
 from ..pipeline import Progress
 from ..result import Preview, Result
 from ..settings import Settings
 from ..store import Store
-from .engine import progress_event
+from .engine import Failure, progress_event
 
 if TYPE_CHECKING:
     from distributed import SpecCluster
@@ -84,8 +85,10 @@ def warm_plugin(home: str) -> Any:
                 leave = partial(worker.close_gracefully, restart=False, reason="another store")
                 worker.loop.call_later(LEAVES_AFTER, leave)
                 raise StoreError(
-                    f"this worker would keep its runs in {Store().home}, but the lab looks for them"
-                    f" in {home}: give both the same COMPRESSION_STORE and COMPRESSION_FILES"
+                    "this worker would keep its runs in {theirs}, but the lab looks for them in"
+                    " {home}: give both the same COMPRESSION_STORE and COMPRESSION_FILES",
+                    theirs=Store().home,
+                    home=home,
                 )
             lanes = worker.state.available_resources
             _be_nice(9 if "live" in lanes else 19)  # the page first, then sliders, then training
@@ -126,18 +129,18 @@ def _store_on_worker() -> Store:
 
 def look_on_worker(
     tasks: list[tuple[Ask, Goal]], moment: float
-) -> dict[str, Result | Preview | str]:
+) -> dict[str, Result | Preview | Failure]:
     """As many of the tasks as fit into a moment, at least the first."""
     global _worker_live
     if _worker_live is None:
         _worker_live = Live(_store_on_worker())
     until = time.perf_counter() + moment
-    found: dict[str, Result | Preview | str] = {}
+    found: dict[str, Result | Preview | Failure] = {}
     for ask, goal in tasks:
         try:
             found[ask.key] = _worker_live.advance(ask, goal, until)
         except CompressionError as e:
-            found[ask.key] = str(e)
+            found[ask.key] = in_all(e.__str__)
         if time.perf_counter() > until:
             break
     return found
@@ -180,7 +183,7 @@ def work_on_worker(work: Callable[..., object], run_id: str) -> dict[str, Any]:
     except Cancelled:
         end = {"kind": "cancelled"}
     except CompressionError as e:
-        end = {"kind": "failed", "error": str(e)}
+        end = {"kind": "failed", "error": in_all(e.__str__)}
     except Exception as e:  # whatever it was, the person who waits must learn of it
         log.exception("job %s", run_id)
         end = {"kind": "failed", "error": f"{type(e).__name__}: {e}"}

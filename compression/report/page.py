@@ -37,10 +37,12 @@ from ..figures import (
     speed_bar,
     waterfall,
 )
-from ..price import INPUTS, LINES, Prices
+from ..language import current, tr, tr_n
+from ..price import INPUTS, LINES, Prices, money
 from ..recipe import Step
 from ..settings import ROOT
 from ..speed import ENGINES, KINDS
+from ..units import short_time
 from .plain import FORMAT, VERSION, to_json
 from .text import ONNX, Text, note, points, summary, title
 from .values import Report, Row, classes, report_name
@@ -65,17 +67,18 @@ def to_html(
         chosen=report.chosen,
         dense=report.dense,
         score=report.chosen.test,
+        language=current(),
         title=title(report, text),
         subject=phrases.name(report.recipe),
         summary=text.summary or summary(report),
         own_summary=bool(text.summary),
         note=note(report, text),
         when=datetime.fromtimestamp(report.when, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        classes=classes(report),
+        classes=[tr(name) for name in classes(report)],
         figures=_figures(report),
         layers=_layers(report),
-        engines=ENGINES,
-        kinds=KINDS,
+        engines={engine: tr(title) for engine, title in ENGINES.items()},
+        kinds={kind: tr(title) for kind, title in KINDS.items()},
         steps=[_step(s) for s in report.recipe.steps],
         pictures=[_picture(one.image) for one in report.lost.images[:PICTURES]],
         inputs=INPUTS,
@@ -114,8 +117,18 @@ def _template() -> Any:
         points=points,
         p=_p_words,
     )
-    made.globals |= dict(bar=_bar, row_name=_row_name)
+    made.globals |= dict(bar=_bar, row_name=_row_name, tr=_tr, tr_n=_tr_n)
     return made.get_template("report.html")
+
+
+def _tr(text: str, **values: object) -> Markup:
+    """As `tr`, of texts that may hold elements; in the values nothing is one."""
+    said = Markup(tr(text))
+    return said.format(**values) if values else said
+
+
+def _tr_n(one: str, many: str, n: float) -> Markup:
+    return Markup(tr_n(one, many, n))
 
 
 # what is inside
@@ -188,7 +201,8 @@ def _plane(report: Report, p: Palette) -> go.Figure:
         if row.letter and at is not None:
             _write(figure, at, f"<b>{row.letter}</b>", 15, -16, 13, p.words["combined"])
     for at in plane.dense:
-        _write(figure, at, f"dense, {units.size(at.x)}", 13, -16, -17, p.words["dense"])
+        said = tr("dense, {size}", size=units.size(at.x))
+        _write(figure, at, said, 13, -16, -17, p.words["dense"])
     return figure
 
 
@@ -204,11 +218,12 @@ def _speed(report: Report, p: Palette) -> go.Figure:
     """How many times faster in ONNX Runtime."""
     assert report.speed is not None
     bars = [
-        speed_bar(t, report.speed.beside(t).median_ms, KINDS[t.kind], report.recipe.family)
+        speed_bar(t, report.speed.beside(t).median_ms, tr(KINDS[t.kind]), report.recipe.family)
         for t in report.speed.timings
         if t.engine == ONNX
     ]
-    return draw_speed(bars, p, "Times faster than dense", "in ONNX Runtime, median and quartiles")
+    title = tr("Times faster than dense")
+    return draw_speed(bars, p, title, tr("in ONNX Runtime, median and quartiles"))
 
 
 FIGURES = {"plane": _plane, "bytes": _bytes, "speed": _speed}
@@ -274,11 +289,14 @@ def _step(step: Step) -> Mapping[str, Any]:
 
 
 def _spec(prices: Prices) -> Markup:
-    """The formulas of the costs, as report.js works them out again."""
+    """The formulas of the costs, as report.js works them out again; few, little: what it says of
+    very short times and very small sums.
+    """
     lines = {
         key: {"unit": line.unit, "times": line.times, "over": line.over}
         for key, line in LINES.items()
     }
     limits = {key: [known.low, known.high] for key, known in INPUTS.items()}
-    given = {"lines": lines, "limits": limits, "currency": prices.currency}
+    words = {"few": short_time(1e-9), "little": money(1e-9, prices.currency)}
+    given = {"lines": lines, "limits": limits, "currency": prices.currency, **words}
     return Markup(_inert(json.dumps(given)))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..exports import command
+from ..language import FIRST, speaking
 from ..price import LINES, Prices
 from ..result import Change
 from .text import Text, note, summary, title
@@ -19,8 +20,14 @@ FORMAT, VERSION = "compression-lab-report", 1
 def to_dict(
     report: Report, text: Text | None = None, prices: Prices | None = None, link: str = ""
 ) -> dict[str, Any]:
-    """All of a report as plain values. link: the address that opens the run."""
-    text, prices = text or Text(), prices or Prices()
+    """All of a report as plain values. link: the address that opens the run. The lab's own words
+    are English, whoever reads.
+    """
+    with speaking(FIRST):
+        return _to_dict(report, text or Text(), prices or Prices(), link)
+
+
+def _to_dict(report: Report, text: Text, prices: Prices, link: str) -> dict[str, Any]:
     by_digest = {run["digest"]: run for run in report.runs}
     chosen = report.chosen
     return {

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from ..address import recipe_text
 from ..labels import NOTHING, Label
+from ..language import FIRST, speaking
 from ..result import Accuracy, Result
 
 SPLITS = ("validation", "test")
@@ -15,8 +16,12 @@ UNSAFE = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes text that begin
 
 
 def record(result: Result, labels: Mapping[str, Label]) -> dict[str, object]:
-    """A run as flat values: a row of the CSV. Shares are 0..1; what is not known is None."""
+    """A run as flat values: a row of the CSV. Shares are 0..1; what is not known is None. Its words
+    are English, whoever reads.
+    """
     recipe, cost, base = result.recipe, result.cost, result.baseline
+    with speaking(FIRST):
+        words = recipe.label
     found: dict[str, object] = dict(
         digest=result.digest,
         name=labels.get(result.digest, NOTHING).name,
@@ -25,7 +30,7 @@ def record(result: Result, labels: Mapping[str, Label]) -> dict[str, object]:
         width=recipe.width,
         seed=recipe.seed,
         method=recipe.family,
-        label=recipe.label,
+        label=words,
         bytes=cost.bytes,
         ratio=round(result.ratio, 4),
         dense_fp32_bytes=base.fp32_bytes,

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial, reduce
 from unicodedata import category
 
 from .. import phrases, units
 from ..classes import class_words
 from ..errors import InvalidInput
-from ..result import Accuracy, Result
+from ..language import marked, tr
+from ..result import Accuracy
 from ..speed import KINDS, QUIET
 from .values import Report, classes
 
 LONGEST = {"title": 120, "summary": 2_000, "note": 4_000}  # characters
+CALLED = {
+    "title": marked("a report's title"),
+    "summary": marked("a report's summary"),
+    "note": marked("a report's note"),
+}
 ONNX = "onnxruntime"  # the engine that networks are taken to
 UNSEEN = ("Cc", "Cs")  # control signs, and halves of signs
 
@@ -27,20 +34,26 @@ class Text:
 
     def __post_init__(self) -> None:
         for name, most in LONGEST.items():
-            text = getattr(self, name).strip()
+            text, what = getattr(self, name).strip(), partial(tr, CALLED[name])
             if len(text) > most:
                 raise InvalidInput(
-                    f"a report's {name} has at most {most:,} characters, got {len(text):,}"
+                    "{what} has at most {most:,} characters, got {n:,}",
+                    what=what,
+                    most=most,
+                    n=len(text),
                 )
             lines = "" if name == "title" else "\n\t"
             unseen = [c for c in text if category(c) in UNSEEN and c not in lines]
             if unseen:
-                raise InvalidInput(f"a report's {name} must be readable text, got {unseen[0]!r}")
+                raise InvalidInput(
+                    "{what} must be readable text, got {got!r}", what=what, got=unseen[0]
+                )
             object.__setattr__(self, name, text)
 
 
 def title(report: Report, text: Text) -> str:
-    return text.title or report.label.name or f"{phrases.name(report.recipe)}, compressed"
+    own = text.title or report.label.name
+    return own or tr("{name}, compressed", name=phrases.name(report.recipe))
 
 
 def note(report: Report, text: Text) -> str:
@@ -53,34 +66,67 @@ def summary(report: Report) -> str:
     """
     chosen = report.chosen
     assert chosen.test is not None
-    parts = [f"{phrases.name(report.recipe)} {_size(chosen)}.", _accuracy(chosen.test, report)]
-    return " ".join(filter(None, [*parts, _hurt(report), _speed(report)]))
+    said = [_size(report), _accuracy(chosen.test, report), _hurt(report), _speed(report)]
+    return reduce(lambda one, more: tr("{one} {more}", one=one, more=more), filter(None, said))
 
 
-def _size(result: Result) -> str:
+def _size(report: Report) -> str:
+    result, name = report.chosen, phrases.name(report.recipe)
     small, large = units.size(result.cost.bytes), units.size(result.baseline.fp32_bytes)
     if result.ratio < 1:
-        return f"is not smaller: {small} instead of {large}"
-    times = units.times(result.ratio).removesuffix("×")
-    return f"is {times} times smaller: {small} instead of {large}"
+        return tr(
+            "{name} is not smaller: {small} instead of {large}.",
+            name=name,
+            small=small,
+            large=large,
+        )
+    return tr(
+        "{name} is {times} times smaller: {small} instead of {large}.",
+        name=name,
+        times=units.times(result.ratio).removesuffix("×"),
+        small=small,
+        large=large,
+    )
 
 
 def _accuracy(score: Accuracy, report: Report) -> str:
-    right, change, sure = units.percent(score.value, 2), score.change, f"95{units.NBSP}% interval"
-    first = f"Of {units.grouped(score.total)} test images it gets {right} right"
+    n, right, change = units.grouped(score.total), units.percent(score.value, 2), score.change
     if change is None or report.dense.test is None:
-        m = score.metric
-        return f"{first} ({sure} {100 * m.low:.2f} to {units.percent(m.high, 2)})."
-    first += f", the original {units.percent(report.dense.test.value, 2)}"
+        return tr(
+            "Of {n} test images it gets {right} right (95\u00a0% interval {low:.2f} to {high}).",
+            n=n,
+            right=right,
+            low=100 * score.metric.low,
+            high=units.percent(score.metric.high, 2),
+        )
+    both = dict(n=n, right=right, before=units.percent(report.dense.test.value, 2))
     low, high = change.low, change.high
     if change.within_noise:
-        found = f"difference {points(change.difference)} points"
-        return f"{first}: no measurable loss ({found}, {sure} {points(low)} to {points(high)})."
-    lost = change.difference < 0
-    low, high = (-high, -low) if lost else (low, high)
-    found = f"{abs(100 * change.difference):.2f} points {'lost' if lost else 'gained'}"
-    span = f"{sure} {100 * low:.2f} to {100 * high:.2f}"
-    return f"{first}: {found} ({span}), more than chance explains."
+        return tr(
+            "Of {n} test images it gets {right} right, the original {before}: no measurable loss"
+            " (difference {difference} points, 95\u00a0% interval {low} to {high}).",
+            **both,
+            difference=points(change.difference),
+            low=points(low),
+            high=points(high),
+        )
+    if change.difference < 0:
+        return tr(
+            "Of {n} test images it gets {right} right, the original {before}: {found:.2f} points"
+            " lost (95\u00a0% interval {low:.2f} to {high:.2f}), more than chance explains.",
+            **both,
+            found=abs(100 * change.difference),
+            low=-100 * high,
+            high=-100 * low,
+        )
+    return tr(
+        "Of {n} test images it gets {right} right, the original {before}: {found:.2f} points"
+        " gained (95\u00a0% interval {low:.2f} to {high:.2f}), more than chance explains.",
+        **both,
+        found=100 * change.difference,
+        low=100 * low,
+        high=100 * high,
+    )
 
 
 def _hurt(report: Report) -> str:
@@ -88,12 +134,19 @@ def _hurt(report: Report) -> str:
         return ""
     hurt = sorted((c for c in report.lost.classes if c.is_hurt), key=lambda c: c.change.difference)
     if not hurt:
-        return "No class lost more than chance explains."
+        return tr("No class lost more than chance explains.")
     worst = hurt[0]
-    name = class_words(classes(report), worst.place)
-    lost = f"{abs(100 * worst.change.difference):.1f} points lost"
-    many = f"{len(hurt)} classes lost more than chance explains, most of all {name}"
-    return f"{many} ({lost})." if len(hurt) > 1 else f"{name[0].upper()}{name[1:]} suffers: {lost}."
+    name, lost = class_words(classes(report), worst.place), abs(100 * worst.change.difference)
+    if len(hurt) > 1:
+        return tr(
+            "{n} classes lost more than chance explains, most of all {name} ({lost:.1f} points"
+            " lost).",
+            n=len(hurt),
+            name=name,
+            lost=lost,
+        )
+    name = f"{name[0].upper()}{name[1:]}"
+    return tr("{name} suffers: {lost:.1f} points lost.", name=name, lost=lost)
 
 
 def _speed(report: Report) -> str:
@@ -103,11 +156,26 @@ def _speed(report: Report) -> str:
     if not mine:
         return ""
     best = max(mine, key=lambda t: t.faster)
-    where = f"for one image in ONNX Runtime ({KINDS[best.kind]}, one thread)"
+    kind = tr(KINDS[best.kind])
     if best.faster_low <= 1 <= best.faster_high:
-        return f"No difference in speed was measured {where}."
-    busy = "; the machine was busy" if best.others > QUIET else ""
-    return f"It is {best.faster:.1f} times as fast as the original {where}{busy}."
+        return tr(
+            "No difference in speed was measured for one image in ONNX Runtime ({kind}, one"
+            " thread).",
+            kind=kind,
+        )
+    if best.others > QUIET:
+        return tr(
+            "It is {times:.1f} times as fast as the original for one image in ONNX Runtime"
+            " ({kind}, one thread); the machine was busy.",
+            times=best.faster,
+            kind=kind,
+        )
+    return tr(
+        "It is {times:.1f} times as fast as the original for one image in ONNX Runtime"
+        " ({kind}, one thread).",
+        times=best.faster,
+        kind=kind,
+    )
 
 
 def points(difference: float) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..data import DATASETS
 from ..errors import InvalidInput, JobError
 from ..figures import Axes, Cloud, cloud
 from ..labels import NOTHING, Label
+from ..language import as_read, in_all, tr
 from ..machine import Machine, this_machine, versions
 from ..networks import NETWORKS
 from ..pipeline import FileScore, compare, evaluate_file, missing_training, nnz_file, run
@@ -29,26 +31,31 @@ LETTERS = "ABCDEFGH"
 @dataclass(frozen=True)
 class Row:
     """A run of the table. role: dense, chosen, other or reference; letter: of chosen and others;
-    words: what it is; against: it against the chosen run on the same images.
+    said: what it is, by language; against: it against the chosen run on the same images.
     """
 
     role: str
     letter: str
-    words: str
+    said: Mapping[str, str]
     result: Result
     against: Change | None = None
+
+    @property
+    def words(self) -> str:
+        """What it is."""
+        return as_read(self.said)
 
 
 @dataclass(frozen=True)
 class Report:
-    """rows: dense first, then the chosen run; untrained: references that can't be measured without
-    training; plane: all stored runs of the network, on the split that choices were made on; runs:
-    the same as records, the reported ones first; lost: what it has unlearnt; check: the file, read
-    and scored again; speed: None where nobody measured it; when: seconds since 1970.
+    """rows: dense first, then the chosen run; missing: references that can't be measured without
+    training, by language; plane: all stored runs of the network, on the split that choices were
+    made on; runs: the same as records, the reported ones first; lost: what it has unlearnt; check:
+    the file, read and scored again; speed: None where nobody measured it; when: seconds since 1970.
     """
 
     rows: tuple[Row, ...]
-    untrained: tuple[str, ...]
+    missing: tuple[Mapping[str, str], ...]
     plane: Cloud
     plane_split: str
     runs: tuple[Mapping[str, object], ...]
@@ -67,6 +74,11 @@ class Report:
     @property
     def dense(self) -> Result:
         return next(row.result for row in self.rows if row.role == "dense")
+
+    @property
+    def untrained(self) -> list[str]:
+        """The references that can't be measured without training."""
+        return [as_read(said) for said in self.missing]
 
     @property
     def recipe(self) -> Recipe:
@@ -105,7 +117,7 @@ def companions(recipe: Recipe, others: Sequence[Recipe]) -> list[Recipe]:
     """The runs that stand beside a recipe's own. Raises InvalidInput where they can't."""
     beside = [r for r in dict.fromkeys(others) if r not in (recipe, recipe.dense)]
     if len(beside) > MOST_OTHERS:
-        raise InvalidInput(f"a report has at most {MOST_OTHERS} runs beside its own")
+        raise InvalidInput("a report has at most {most} runs beside its own", most=MOST_OTHERS)
     if any(r.dataset != recipe.dataset for r in beside):
         raise InvalidInput("all runs of a report are of one data set")
     return beside
@@ -125,7 +137,7 @@ def put_together(
     store: Store,
 ) -> Report:
     """As `make`, of what takes longest and was found out before."""
-    rows, untrained = _rows(recipe, companions(recipe, others), store)
+    rows, missing = _rows(recipe, companions(recipe, others), store)
     first, labels = [row.result for row in rows], store.labels()
     digests = {r.digest for r in first}
     found = store.runs(recipe.dataset, recipe.model)
@@ -133,7 +145,7 @@ def put_together(
     shown = [r for r in found if r.accuracy(plane_split)]
     return Report(
         rows=rows,
-        untrained=untrained,
+        missing=missing,
         plane=cloud(shown, Axes(), plane_split, titles),
         plane_split=plane_split,
         runs=tuple(
@@ -151,20 +163,22 @@ def put_together(
 
 def _rows(
     recipe: Recipe, beside: Sequence[Recipe], store: Store
-) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+) -> tuple[tuple[Row, ...], tuple[Mapping[str, str], ...]]:
     """The table, and the references that would have to be trained for it."""
-    rows = [Row("dense", "", "dense", _measured(recipe.dense, store))]
-    rows.append(Row("chosen", LETTERS[0], recipe.label, _measured(recipe, store, keep=True)))
+    rows = [Row("dense", "", in_all(lambda: tr("dense")), _measured(recipe.dense, store))]
+    chosen = _measured(recipe, store, keep=True)
+    rows.append(Row("chosen", LETTERS[0], in_all(lambda: recipe.label), chosen))
     for letter, other in zip(LETTERS[1:], beside, strict=False):
-        rows.append(_beside("other", letter, _words(other, recipe), other, recipe, store))
-    untrained = []
+        said = in_all(partial(_words, other, recipe))
+        rows.append(_beside("other", letter, said, other, recipe, store))
+    missing = []
     for key, reference in counterparts(recipe).items():
-        words = f"the same, {REFERENCES[key].title}"
+        said = in_all(partial(_reference_words, key))
         if missing_training(reference, store):
-            untrained.append(words)
+            missing.append(said)
         elif reference not in beside:
-            rows.append(_beside("reference", "", words, reference, recipe, store))
-    return tuple(rows), tuple(untrained)
+            rows.append(_beside("reference", "", said, reference, recipe, store))
+    return tuple(rows), tuple(missing)
 
 
 def wanted(recipe: Recipe, others: Sequence[Recipe], store: Store) -> list[Recipe]:
@@ -175,21 +189,33 @@ def wanted(recipe: Recipe, others: Sequence[Recipe], store: Store) -> list[Recip
 
 def _measured(recipe: Recipe, store: Store, keep: bool = False) -> Result:
     if missing_training(recipe, store):
-        raise JobError(f"{recipe.label}: has to be trained first")
+        raise JobError("{recipe.label}: has to be trained first", recipe=recipe)
     return run(recipe, store, split=SPLIT, keep=keep)
 
 
-def _beside(role: str, letter: str, words: str, other: Recipe, recipe: Recipe, store: Store) -> Row:
+def _beside(
+    role: str,
+    letter: str,
+    said: Mapping[str, str],
+    other: Recipe,
+    recipe: Recipe,
+    store: Store,
+) -> Row:
     result = _measured(other, store)
     against = compare(recipe.digest, other.digest, recipe.dataset, SPLIT, store)
-    return Row(role, letter, words, result, against)
+    return Row(role, letter, said, result, against)
 
 
 def _words(other: Recipe, recipe: Recipe) -> str:
     """A run in a few words; its network and seed where they are not those of the reported one."""
     words = [NETWORKS[other.model].title] if other.model != recipe.model else []
-    words += [other.label] + ([f"seed {other.seed}"] if other.seed != recipe.seed else [])
-    return ", ".join(words)
+    words.append(other.label)
+    words += [tr("seed {seed}", seed=other.seed)] if other.seed != recipe.seed else []
+    return tr(", ").join(words)
+
+
+def _reference_words(key: str) -> str:
+    return tr("the same, {reference}", reference=tr(REFERENCES[key].title))
 
 
 def report_name(recipe: Recipe) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from compression.baselines import baseline
 from compression.board import NICKNAME, Board, Entry, Place
 from compression.errors import CompressionError
 from compression.jobs import Ask, Engine, Job
+from compression.language import marked, tr, tr_n
 from compression.networks import NETWORKS
 from compression.recipe import Recipe
 from compression.settings import settings
@@ -21,12 +23,12 @@ from . import cached, people, steps
 from .controls import BOUND
 
 SHOWN = 20  # rows before one asks for more
-HOW = (
+HOW = marked(
     "The smallest file at or above the target wins. The lab runs every recipe itself and scores the"
     " file; accuracy is that on the validation images, for who chooses among many by a test has no"
     " test left. What the test images say is shown when the board is closed."
 )
-TAKE_PART = "To take part, press *Board* on Compress, Recipes or Trade-off."
+TAKE_PART = marked("To take part, press *Board* on Compress, Recipes or Trade-off.")
 
 
 def board_of(network: str, dataset: str) -> Board:
@@ -42,27 +44,28 @@ def offer(recipe: Recipe, refused: str = "") -> None:
     """
     if not settings().board:
         return
-    with st.popover("Board", icon=":material/trophy:", type="tertiary", disabled=bool(refused)):
-        st.caption("Your recipe goes on the board; the lab runs it and measures the file.")
+    look: dict[str, Any] = dict(icon=":material/trophy:", type="tertiary", disabled=bool(refused))
+    with st.popover(tr("Board"), **look):
+        st.caption(tr("Your recipe goes on the board; the lab runs it and measures the file."))
         st.text_input(
-            "Nickname", key="nickname", max_chars=NICKNAME, persist_state="session",
-            help=f"At most {NICKNAME} characters; everybody in the class sees it.",
+            tr("Nickname"), key="nickname", max_chars=NICKNAME, persist_state="session",
+            help=tr("At most {n} characters; everybody in the class sees it.", n=NICKNAME),
         )  # fmt: skip
         st.button(
-            "Put it on the board",
+            tr("Put it on the board"),
             icon=":material/add:",
             key="enter",
             width="stretch",
             on_click=_enter,
             args=(recipe,),
         )
-        done, said = st.session_state.get("entered", ("", ""))
+        done, trouble = st.session_state.get("entered", ("", None))
         if done == recipe.digest:
-            st.markdown(said)
+            st.markdown(_trouble(trouble) if trouble else tr(":green[It is on the board.]"))
         network, data = query(recipe)["network"], query(recipe)["data"]
         st.page_link(
             "pages/board.py",
-            label="See the board",
+            label=tr("See the board"),
             icon=":material/trophy:",
             query_params={"network": network, "data": data},
         )
@@ -73,7 +76,7 @@ def _enter(recipe: Recipe) -> None:
     engine, owner = cached.engine(), cached.owner()
     board = board_of(recipe.model, recipe.dataset)
     nickname = str(st.session_state.get("nickname") or "")
-    said = ":green[It is on the board.]"
+    trouble = None
     try:
         entry = board.enter(nickname, recipe, owner)
         try:
@@ -82,13 +85,14 @@ def _enter(recipe: Recipe) -> None:
             board.remove(entry.digest)
             raise
     except CompressionError as e:
-        said = _trouble(str(e))
-    st.session_state["entered"] = recipe.digest, said
+        trouble = e
+    st.session_state["entered"] = recipe.digest, trouble
 
 
-def _trouble(reason: str) -> str:
+def _trouble(error: CompressionError) -> str:
     """A reason as a sentence, in red."""
-    return f":red[{steps.plain(reason[0].upper() + reason[1:])}.]"
+    reason = str(error)
+    return tr(":red[{reason}.]", reason=steps.plain(reason[0].upper() + reason[1:]))
 
 
 def run_again(entry: Entry, engine: Engine, owner: str) -> None:
@@ -130,20 +134,23 @@ def target_input(network: str, dataset: str) -> float:
     st.session_state["target_of"] = pair
     fallback = round(100 * dense.validation.value - 1, 1) if dense else 95.0
     asked = st.number_input(
-        "Target accuracy, %", 0.0, 100.0, fallback, 0.1, format="%.1f", key="target", width=200,
-        help="On the validation images. The link holds it: a teacher sets it once for all.",
+        tr("Target accuracy, %"), 0.0, 100.0, fallback, 0.1, format="%.1f", key="target", width=200,
+        help=tr("On the validation images. The link holds it: a teacher sets it once for all."),
         **BOUND,
     )  # fmt: skip
     return round(asked / 100, 6)
 
 
 def headline(scene: Scene) -> str:
-    where = NETWORKS[scene.network].title
-    aim = units.percent(scene.target)
+    words = dict(network=NETWORKS[scene.network].title, target=units.percent(scene.target))
     if scene.leader is None:
-        return f"{where}: nobody has {aim} yet" if scene.places else f"{where}: the board is empty"
-    name, size = scene.leader.entry.nickname, units.size(_bytes(scene.leader))
-    return f"{where}: {name} {'wins' if scene.closed else 'leads'} with {size} at {aim} or more"
+        if scene.places:
+            return tr("{network}: nobody has {target} yet", **words)
+        return tr("{network}: the board is empty", **words)
+    words |= dict(name=scene.leader.entry.nickname, size=units.size(_bytes(scene.leader)))
+    if scene.closed:
+        return tr("{network}: {name} wins with {size} at {target} or more", **words)
+    return tr("{network}: {name} leads with {size} at {target} or more", **words)
 
 
 def _bytes(place: Place) -> int:
@@ -154,10 +161,13 @@ def _bytes(place: Place) -> int:
 def empty() -> None:
     """What to do first."""
     st.markdown(
-        "Nobody has put a recipe here. Make one on **Compress** or **Recipes**, or take a run of"
-        " **Trade-off**; then press *Board* there, and give a nickname."
+        tr(
+            "Nobody has put a recipe here. Make one on **Compress** or **Recipes**, or take a run"
+            " of **Trade-off**; then press *Board* there, and give a nickname."
+        )
     )
-    st.page_link("pages/compress.py", label="Compress this network", icon=":material/compress:")
+    label = tr("Compress this network")
+    st.page_link("pages/compress.py", label=label, icon=":material/compress:")
 
 
 def rows(scene: Scene, jobs: Mapping[str, Job]) -> None:
@@ -168,7 +178,7 @@ def rows(scene: Scene, jobs: Mapping[str, Job]) -> None:
         _row(scene, place, jobs.get(place.entry.digest))
     if len(shown) < len(scene.places):
         st.button(
-            f"Show all {len(scene.places)}",
+            tr("Show all {n}", n=len(scene.places)),
             key="whole",
             type="tertiary",
             on_click=st.session_state.__setitem__,
@@ -188,7 +198,7 @@ def _row(scene: Scene, place: Place, job: Job | None) -> None:
             st.caption(steps.plain(entry.recipe.label))
         st.page_link(
             "pages/recipes.py" if _sayable(entry.recipe) else "pages/export.py",
-            label=f"See how {name} did it",
+            label=tr("See how {name} did it", name=name),
             icon=":material/visibility:",
             query_params=(steps.link if _sayable(entry.recipe) else query)(entry.recipe),
             width="content",
@@ -206,37 +216,45 @@ def _figures(scene: Scene, place: Place, job: Job | None) -> str:
     r = place.result
     if r is None:
         if job is not None and job.state == "failed":
-            return f":red[failed: {steps.plain(job.error)}]"
-        return "in the queue or running" if job is not None and job.live else "not run yet"
-    text = f"{units.size(r.cost.bytes)} · {units.percent(r.validation.value, 2)} validation"
-    if not place.rank:
-        text += f", below {units.percent(scene.target)}"
+            return tr(":red[failed: {reason}]", reason=steps.plain(job.error))
+        if job is not None and job.live:
+            return tr("in the queue or running")
+        return tr("not run yet")
+    right, target = units.percent(r.validation.value, 2), units.percent(scene.target)
+    found = [units.size(r.cost.bytes)]
+    if place.rank:
+        found.append(tr("{accuracy} validation", accuracy=right))
+    else:
+        found.append(tr("{accuracy} validation, below {target}", accuracy=right, target=target))
     if scene.closed and r.test is not None:
-        under = r.test.value < scene.target
-        text += f" · {units.percent(r.test.value, 2)} test{', below the target' if under else ''}"
-    return text
+        right = units.percent(r.test.value, 2)
+        if r.test.value < scene.target:
+            found.append(tr("{accuracy} test, below the target", accuracy=right))
+        else:
+            found.append(tr("{accuracy} test", accuracy=right))
+    return " · ".join(found)
 
 
 def teacher(board: Board, scene: Scene, entries: Sequence[Entry]) -> None:
     """What only a teacher may do: close the board, take an entry off, begin again."""
     if not people.may_delete():
         return
-    with st.popover("Teacher", icon=":material/school:", type="tertiary"):
+    with st.popover(tr("Teacher"), icon=":material/school:", type="tertiary"):
         st.button(
-            "Open the board again" if scene.closed else "Close it and show the test",
+            tr("Open the board again") if scene.closed else tr("Close it and show the test"),
             key="close",
             width="stretch",
-            help="A closed board takes no more entries, and shows what the test images say.",
+            help=tr("A closed board takes no more entries, and shows what the test images say."),
             on_click=board.open if scene.closed else board.close,
         )
         if not entries:
             return
         names = {e.digest: f"{e.nickname}: {e.recipe.label}" for e in entries}
-        gone = st.selectbox("Entry", list(names), format_func=names.__getitem__, key="entry")
-        st.button("Take it off", key="take_off", width="stretch", on_click=board.remove,
-                  args=(gone,), help="Its run stays in the lab.")  # fmt: skip
-        sure = st.checkbox("Really all", key="really")
-        st.button("Empty the board", key="clear", width="stretch", disabled=not sure,
+        gone = st.selectbox(tr("Entry"), list(names), format_func=names.__getitem__, key="entry")
+        st.button(tr("Take it off"), key="take_off", width="stretch", on_click=board.remove,
+                  args=(gone,), help=tr("Its run stays in the lab."))  # fmt: skip
+        sure = st.checkbox(tr("Really all"), key="really")
+        st.button(tr("Empty the board"), key="clear", width="stretch", disabled=not sure,
                   on_click=board.clear)  # fmt: skip
 
 
@@ -249,13 +267,13 @@ def run_missing(scene: Scene, engine: Engine) -> None:
     ]
     if lost:
         st.button(
-            f"Run {len(lost)} that {'is' if len(lost) == 1 else 'are'} missing",
+            tr_n("Run {n} that is missing", "Run {n} that are missing", len(lost)),
             icon=":material/refresh:",
             key="run_missing",
             on_click=_run_all,
             args=(lost,),
         )
-    if trouble := st.session_state.pop("board_trouble", ""):
+    if trouble := st.session_state.pop("board_trouble", None):
         st.caption(_trouble(trouble))
 
 
@@ -265,4 +283,4 @@ def _run_all(lost: Sequence[Entry]) -> None:
         for entry in lost:
             run_again(entry, cached.engine(), cached.owner())
     except CompressionError as e:
-        st.session_state["board_trouble"] = str(e)
+        st.session_state["board_trouble"] = e

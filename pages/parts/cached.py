@@ -19,6 +19,7 @@ from compression.exports import Export, export
 from compression.goals import Goal, Tried
 from compression.grid import Sweep
 from compression.jobs import Engine, make_engine
+from compression.language import current
 from compression.layers import LayerView
 from compression.looking import images_of
 from compression.opened import Opened, open_file
@@ -175,9 +176,13 @@ def opened(digest: str, split: str, _data: bytes) -> Opened:
     return engine().call(open_file, _data, split)
 
 
-@st.cache_data(max_entries=50, show_spinner=False)
-def sweep_recipes(digest: str, _sweep: Sweep) -> tuple[list[Recipe], list[str]]:
+def sweep_recipes(digest: str, sweep: Sweep) -> tuple[list[Recipe], list[str]]:
     """The recipes of a sweep, and why others are left out. digest: the key."""
+    return _sweep_recipes(digest, current(), sweep)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _sweep_recipes(digest: str, language: str, _sweep: Sweep) -> tuple[list[Recipe], list[str]]:
     return _sweep.recipes()
 
 

@@ -12,10 +12,12 @@ from compression.errors import CompressionError
 from compression.goals import Goal
 from compression.grid import Sweep
 from compression.jobs import Engine
+from compression.language import marked, tr
 
 from . import cached, goals, sweeps
 
 SHOWN = 6
+STATES = marked("running"), marked("stopped"), marked("done"), marked("failed")
 
 
 def start(content: Sweep | Goal, engine: Engine) -> None:
@@ -24,7 +26,7 @@ def start(content: Sweep | Goal, engine: Engine) -> None:
         engine.supervisor.campaigns.start(content)
         st.session_state.pop("campaign_error", None)
     except CompressionError as e:
-        st.session_state["campaign_error"] = str(e)
+        st.session_state["campaign_error"] = e
 
 
 def stop(digest: str, engine: Engine) -> None:
@@ -38,10 +40,11 @@ def share(campaign: Campaign) -> tuple[float, str]:
     if isinstance(content, Goal):
         part = 1.0 if campaign.state == "done" else campaign.spent / content.seconds
         used = units.duration(campaign.spent) if campaign.spent >= 0.5 else "0 s"
-        return min(1.0, part), f"{used} of {units.duration(content.seconds)}"
+        whole = units.duration(content.seconds)
+        return min(1.0, part), tr("{part} of {whole}", part=used, whole=whole)
     recipes, _ = cached.sweep_recipes(content.digest, content)
     done = cached.tested(content.dataset, recipes)
-    return done / max(1, len(recipes)), f"{done} of {len(recipes)} runs"
+    return done / max(1, len(recipes)), tr("{done} of {all} runs", done=done, all=len(recipes))
 
 
 def listing(dataset: str, engine: Engine, shown: str) -> None:
@@ -49,7 +52,7 @@ def listing(dataset: str, engine: Engine, shown: str) -> None:
     found = engine.supervisor.campaigns.all(dataset)
     if not found:
         return
-    st.markdown("**Sweeps and searches** :small[of everybody on this server]")
+    st.markdown(tr("**Sweeps and searches** :small[of everybody on this server]"))
     for campaign in found[:SHOWN]:
         _line(campaign, engine, campaign.digest == shown)
 
@@ -61,14 +64,15 @@ def _line(campaign: Campaign, engine: Engine, bold: bool) -> None:
     what = goals.name_of(content) if isinstance(content, Goal) else sweeps.name_of(content)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         text = f"{'**' * bold}{content.label}{'**' * bold} :small[{what}]"
-        st.progress(part, text=f":small[{text} · {words}, {campaign.state}{_ago(campaign)}]")
+        words = tr("{amount}, {state}", amount=words, state=tr(campaign.state))
+        st.progress(part, text=f":small[{text} · {words}{_ago(campaign)}]")
         if campaign.state == "running":
             st.button(
                 "",
                 icon=":material/stop:",
                 key=f"stop-{digest}",
                 type="tertiary",
-                help="Stop; what is finished stays",
+                help=tr("Stop; what is finished stays"),
                 on_click=stop,
                 args=(digest, engine),
             )
@@ -78,7 +82,7 @@ def _line(campaign: Campaign, engine: Engine, bold: bool) -> None:
                 icon=":material/play_arrow:",
                 key=f"go-{digest}",
                 type="tertiary",
-                help="Go on where it stands",
+                help=tr("Go on where it stands"),
                 on_click=start,
                 args=(content, engine),
             )
@@ -87,7 +91,7 @@ def _line(campaign: Campaign, engine: Engine, bold: bool) -> None:
             icon=":material/visibility:",
             key=f"show-{digest}",
             type="tertiary",
-            help="Show it here",
+            help=tr("Show it here"),
             on_click=goals.turn_to if is_goal else sweeps.turn_to,
             args=(content,),
             disabled=bold,
@@ -98,4 +102,4 @@ def _line(campaign: Campaign, engine: Engine, bold: bool) -> None:
 
 def _ago(campaign: Campaign) -> str:
     minutes = (time.time() - campaign.created) / 60
-    return f" · begun {units.duration(60 * minutes)} ago" if minutes >= 1 else ""
+    return tr(" · begun {time} ago", time=units.duration(60 * minutes)) if minutes >= 1 else ""

@@ -18,6 +18,7 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.figures import Tag
+from compression.language import tr
 from compression.networks import NETWORKS
 from compression.pipeline import check
 from compression.recipe import Recipe, parse_steps
@@ -55,14 +56,15 @@ def link(recipes: Sequence[Recipe], base: Recipe | None = None) -> dict[str, str
 class Choice:
     """What one person compares. base: None for the dense network of the first run.
 
-    trouble: what could not be read; address, before: what the address says, and said before;
-    written: when it was changed; edited: by hand, just now.
+    named: how many runs the link names; unread: why one of them is left out; address, before: what
+    the address says, and said before; written: when it was changed; edited: by hand, just now.
     """
 
     dataset: str
     recipes: list[Recipe] = field(default_factory=list)
     chosen_base: Recipe | None = None
-    trouble: str = ""
+    named: int = 0
+    unread: CompressionError | None = None
     address: tuple[str, str] = ("", "")
     before: tuple[str, str] = ("", "")
     written: float = 0.0
@@ -72,10 +74,24 @@ class Choice:
     def base(self) -> Recipe:
         return self.chosen_base or self.recipes[0].dense
 
+    @property
+    def trouble(self) -> str:
+        """What of the link is not compared."""
+        if self.unread is not None:
+            return tr(
+                "A run of the link can't be read and is left out: {reason}.",
+                reason=short(self.unread),
+            )
+        if self.named > MOST:
+            return tr(
+                "The link names {n} runs; the first {most} are compared.", n=self.named, most=MOST
+            )
+        return ""
+
     def take(self, recipes: Sequence[Recipe]) -> None:
         """Callback: compare these."""
         self.recipes = list(dict.fromkeys(recipes))[:MOST]
-        self.edited, self.trouble = True, ""
+        self.edited, self.named, self.unread = True, 0, None
 
     @property
     def tags(self) -> list[Tag]:
@@ -102,10 +118,9 @@ def choice(dataset: str) -> Choice:
 
 
 def _read(made: Choice, runs: str, base: str) -> None:
-    made.recipes, made.chosen_base, made.trouble = [], None, ""
+    made.recipes, made.chosen_base, made.unread = [], None, None
     texts = [t for t in re.split(r"~~|,(?=[0-9a-f]{16}(?:,|$))", runs) if t]
-    if len(texts) > MOST:
-        made.trouble = f"The link names {len(texts)} runs; the first {MOST} are compared."
+    made.named = len(texts)
     for text in texts[:MOST]:
         recipe = _recipe(made, text)
         if recipe is not None and recipe not in made.recipes:
@@ -117,7 +132,7 @@ def _recipe(made: Choice, text: str) -> Recipe | None:
     try:
         return _known_digest(text) or parse_recipe(text, made.dataset)
     except CompressionError as e:
-        made.trouble = f"A run of the link can't be read and is left out: {short(e)}."
+        made.unread = e
     return None
 
 
@@ -127,7 +142,9 @@ def _known_digest(text: str) -> Recipe | None:
         return None
     found = cached.engine().store.get(text)
     if found is None:
-        raise InvalidInput(f"there is no run {text} here; links of this page carry recipes")
+        raise InvalidInput(
+            "there is no run {digest} here; links of this page carry recipes", digest=text
+        )
     return found.recipe
 
 
@@ -150,8 +167,8 @@ def _write(made: Choice, given: tuple[str, str]) -> None:
 def name(recipe: Recipe, network: str) -> str:
     """A run in a few words. network: the one that need not be said."""
     words = [] if recipe.model == network else [NETWORKS[recipe.model].title]
-    words += [recipe.label] + ([f"seed {recipe.seed}"] if recipe.seed else [])
-    return ", ".join(words)
+    words += [recipe.label] + ([tr("seed {seed}", seed=recipe.seed)] if recipe.seed else [])
+    return tr(", ").join(words)
 
 
 def stored(dataset: str, network: str) -> dict[str, Result]:
@@ -168,8 +185,9 @@ def picker(made: Choice, network: str) -> None:
     recipes = {d: r.recipe for d, r in there.items()} | {r.digest: r for r in made.recipes}
 
     def words(digest: str) -> str:
-        size = f", {units.size(there[digest].cost.bytes)}" if digest in there else ""
-        return f"{name(recipes[digest], network)}{size} · {digest[:4]}"
+        said = [name(recipes[digest], network)]
+        said += [units.size(there[digest].cost.bytes)] if digest in there else []
+        return f"{tr(', ').join(said)} · {digest[:4]}"
 
     def picked() -> None:
         made.take([recipes[d] for d in st.session_state[PICK] if d in recipes])
@@ -180,26 +198,28 @@ def picker(made: Choice, network: str) -> None:
 
     st.session_state[PICK] = [r.digest for r in made.recipes]
     st.multiselect(
-        "Runs",
+        tr("Runs"),
         list(recipes),
         format_func=words,
         key=PICK,
         max_selections=MOST,
         on_change=picked,
-        placeholder="Choose one to eight runs",
-        help=f"The newest {OFFERED} runs of this data set. Every setting that you pass on Compress"
-        " is one.",
+        placeholder=tr("Choose one to eight runs"),
+        help=tr(
+            "The newest {n} runs of this data set. Every setting that you pass on Compress is one.",
+            n=OFFERED,
+        ),
     )
     dense = [baseline(network, made.dataset), *(r.dense for r in made.recipes)]
     also = [made.base] if made.recipes else []
     bases = {r.digest: r for r in (*also, *dense, *made.recipes)}
     st.selectbox(
-        "Against",
+        tr("Against"),
         list(bases),
         format_func=lambda d: name(bases[d], network),
         key="base_picked",
         on_change=based,
-        help="The base: all changes are against it, on the same images.",
+        help=tr("The base: all changes are against it, on the same images."),
     )
 
 

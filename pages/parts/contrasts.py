@@ -14,6 +14,7 @@ import streamlit as st
 from compression import figures, units
 from compression.drift import IMAGES as IMAGES_OF_LAYERS
 from compression.figures import Tag
+from compression.language import marked, tr, tr_n
 from compression.recipe import Recipe
 from compression.robustness import CORRUPTIONS, robust
 from compression.robustness import IMAGES as WORSE_IMAGES
@@ -22,15 +23,15 @@ from compression.verdicts import Verdicts, calibration, confusion, divergence, m
 from . import cached, comparing, controls, frame
 from . import why as why_panel
 from .comparing import Pair
+from .controls import EVERY
 from .scene import Scene
 from .steps import plain
 
-EVERY = "every class"
 STRIP, GRID = 8, 24  # images shown
 DRAWN = 600  # images drawn as points, beside those that flipped
 CHART = 330
 SMALL_CHART = 250
-MEASURING = "Measuring …"
+MEASURING = marked("Measuring …")
 
 
 def both(scene: Scene) -> tuple[Verdicts, Verdicts] | None:
@@ -41,9 +42,8 @@ def both(scene: Scene) -> tuple[Verdicts, Verdicts] | None:
     run = scene.verdicts.get(scene.focus.recipe.digest)
     if base is not None and run is not None:
         return base, run
-    st.caption(
-        plain(scene.reason(scene.focus.recipe) or scene.reason(scene.base.recipe) or MEASURING)
-    )
+    reason = scene.reason(scene.focus.recipe) or scene.reason(scene.base.recipe)
+    st.caption(plain(reason or tr(MEASURING)))
     return None
 
 
@@ -56,9 +56,10 @@ def chosen_class(scene: Scene) -> int | None:
     if st.session_state.get("class") not in options:
         st.session_state.pop("class", None)
     word = st.pills(
-        "Class",
+        tr("Class"),
         options,
         default=EVERY,
+        format_func=tr,
         key="class",
         label_visibility="collapsed",
         required=True,
@@ -89,7 +90,7 @@ def classes(scene: Scene) -> None:
     base, run = found
     left, right = st.columns([5, 5.6], gap="small")
     place = chosen_class(scene)
-    (tag, recipe), names = scene.focus, scene.classes
+    (tag, recipe), names = scene.focus, _names(scene)
     rows = [
         figures.ClassRow(names[c.place], c.change, c.p_value, c.is_hurt)
         for c in scene.changes[recipe.digest]
@@ -104,13 +105,13 @@ def classes(scene: Scene) -> None:
         """Callback: the class of the clicked bar, or every class if it was chosen already."""
         at = _clicked("classes")
         if at is not None:
-            st.session_state["class"] = EVERY if at == place else names[at]
+            st.session_state["class"] = EVERY if at == place else scene.classes[at]
 
     with left.container(border=True):
         frame.chart(
             figures.draw_classes(figures.Classes(tag, rows, others, place), frame.colours(), CHART),
             "classes",
-            f"Change of each class in points, run {tag.letter} against the base",
+            tr("Change of each class in points, run {run} against the base", run=tag.letter),
             on_select=clicked,
             selection_mode="points",
         )
@@ -121,28 +122,58 @@ def classes(scene: Scene) -> None:
                 figures.Confusion(tag, names, table, place), frame.colours(), CHART
             ),
             "confusion",
-            f"Answers that run {tag.letter} gives more or less often than the base, by class",
+            tr(
+                "Answers that run {run} gives more or less often than the base, by class",
+                run=tag.letter,
+            ),
         )
     gone = of_class(moved(base, run).lost, run, place)
-    what = f" of class {names[place]}" if place is not None else ""
-    if not gone:
-        st.caption(f"No image{what} that the base has right is wrong in {tag.letter}.")
-        return
-    most = f"; the {STRIP} that fell most" if len(gone) > STRIP else ""
-    st.caption(f"{_images(len(gone))}{what}: right in the base, wrong in {tag.letter}{most}.")
-    show_images(scene, gone[:STRIP], base, run)
+    st.caption(_lost_words(len(gone), "" if place is None else names[place], tag.letter))
+    if gone:
+        show_images(scene, gone[:STRIP], base, run)
+
+
+def _lost_words(n: int, name: str, run: str) -> str:
+    """How many images of a class, or of all, were lost, and which of them are shown."""
+    if not n and name:
+        return tr(
+            "No image of class {name} that the base has right is wrong in {run}.",
+            name=name,
+            run=run,
+        )
+    if not n:
+        return tr("No image that the base has right is wrong in {run}.", run=run)
+    words = dict(images=_images(n), name=name, run=run, shown=STRIP)
+    if name and n > STRIP:
+        return tr(
+            "{images} of class {name}: right in the base, wrong in {run}; the {shown} that fell"
+            " most.",
+            **words,
+        )
+    if name:
+        return tr("{images} of class {name}: right in the base, wrong in {run}.", **words)
+    if n > STRIP:
+        return tr(
+            "{images}: right in the base, wrong in {run}; the {shown} that fell most.", **words
+        )
+    return tr("{images}: right in the base, wrong in {run}.", **words)
 
 
 def _images(n: int) -> str:
-    return "1 image" if n == 1 else f"{units.grouped(n)} images"
+    return tr_n("{n} image", "{grouped} images", n, grouped=units.grouped(n))
+
+
+def _names(scene: Scene) -> list[str]:
+    """The classes as people call them."""
+    return [tr(name) for name in scene.classes]
 
 
 # images
 
 WHICH = {
-    "Lost": ("lost", "right in the base, wrong in {}; what fell most first"),
-    "Won": ("won", "wrong in the base, right in {}; what rose most first"),
-    "Moved most": ("moved", "by how far {} is from the base, KL in nats"),
+    marked("Lost"): ("lost", marked("right in the base, wrong in {run}; what fell most first")),
+    marked("Won"): ("won", marked("wrong in the base, right in {run}; what rose most first")),
+    marked("Moved most"): ("moved", marked("by how far {run} is from the base, KL in nats")),
 }
 
 
@@ -165,7 +196,10 @@ def images(scene: Scene) -> None:
         frame.chart(
             figures.draw_shares(_shares(scene, base, run), frame.colours(), SMALL_CHART),
             "shares",
-            f"Share of the true label from the base and from run {tag.letter}, image by image",
+            tr(
+                "Share of the true label from the base and from run {run}, image by image",
+                run=tag.letter,
+            ),
             on_select=clicked,
             selection_mode="points",
         )
@@ -174,23 +208,29 @@ def images(scene: Scene) -> None:
         frame.chart(
             figures.draw_reliability(lines, frame.colours(), SMALL_CHART),
             "reliability",
-            "How sure the base and the run are, against how often they are right",
+            tr("How sure the base and the run are, against how often they are right"),
         )
-    which = frame.choice("Images", list(WHICH), "flips", collapsed=True)
+    which = frame.choice(tr("Images"), list(WHICH), "flips", collapsed=True, format_func=tr)
     place = chosen_class(scene)
     kind, order = WHICH[which]
     there = of_class(getattr(moved(base, run), kind), run, place)
     first = st.session_state.get("image")
     if first is not None and first < len(run.labels):
-        st.caption("The image that you clicked:")
+        st.caption(tr("The image that you clicked:"))
         show_images(scene, [first], base, run, more=True)
     if not there:
-        st.caption("There is no such image.")
+        st.caption(tr("There is no such image."))
         return
-    many = f", the first {GRID}" if len(there) > GRID else ""
+    many = _images(len(there))
+    if len(there) > GRID:
+        many = tr("{images}, the first {n}", images=many, n=GRID)
     st.caption(
-        f"{_images(len(there))}{many}: {order.format(tag.letter)}. Base → {tag.letter}, each with"
-        " its certainty."
+        tr(
+            "{images}: {order}. Base → {run}, each with its certainty.",
+            images=many,
+            order=tr(order, run=tag.letter),
+            run=tag.letter,
+        )
     )
     show_images(scene, there[:GRID], base, run, more=True)
 
@@ -202,20 +242,21 @@ def show_images(
     look = cached.images, scene.dataset, scene.split, tuple(places)
     found = scene.patience.get(scene.focus.recipe, *look)
     if found is None:
-        st.caption(MEASURING)
+        st.caption(tr(MEASURING))
         return
-    names, apart = scene.classes, divergence(base, run)
+    names, apart = _names(scene), divergence(base, run)
     runs = [scene.verdicts[r.digest] for _, r in scene.runs if r.digest in scene.verdicts]
     with st.grid(STRIP, min_column_width=92, gap="small"):
         for i, image in zip(places, found, strict=True):
             words = _says(names, base, i), _says(names, run, i)
             line = f"{words[0]} → **{words[1]}**"
+            if more and not (run.right[i] or base.right[i]):
+                line += "  \n" + tr("is {name}", name=names[run.labels[i]])
             if more:
-                is_right = run.right[i] or base.right[i]
-                true = "" if is_right else f"  \nis {names[run.labels[i]]}"
+                line += f"  \nKL {apart[i]:.2f}"
+            if more and len(runs) > 1:
                 wrong = sum(not v.right[i] for v in runs)
-                many = f", {wrong} of {len(runs)} wrong" if len(runs) > 1 else ""
-                line += f"{true}  \nKL {apart[i]:.2f}{many}"
+                line += tr(", {n} of {all} wrong", n=wrong, all=len(runs))
             with st.container(gap=None):
                 st.image(image, width="stretch", alt=f"{names[run.labels[i]]}: {words[1]}")
                 st.markdown(f":small[{line}]")
@@ -227,7 +268,7 @@ def _says(names: list[str], v: Verdicts, i: int) -> str:
 
 def _shares(scene: Scene, base: Verdicts, run: Verdicts) -> figures.Shares:
     """The images whose verdict flipped, and those that moved most, as points."""
-    found, apart, names = moved(base, run), divergence(base, run), scene.classes
+    found, apart, names = moved(base, run), divergence(base, run), _names(scene)
     places = dict.fromkeys(map(int, (*found.lost, *found.won, *found.moved[:DRAWN])))
     shown = list(places)
     words = [
@@ -237,7 +278,7 @@ def _shares(scene: Scene, base: Verdicts, run: Verdicts) -> figures.Shares:
     ]
     verdict = ["lost" if base.right[i] else "won" for i in shown]
     same = [base.right[i] == run.right[i] for i in shown]
-    rest = f"the {units.grouped(len(shown))} that moved most"
+    rest = tr("the {n} that moved most", n=units.grouped(len(shown)))
     return figures.Shares(
         scene.focus.tag,
         [float(base.truth[i]) for i in shown],
@@ -270,20 +311,35 @@ class Quantity(NamedTuple):
 
 
 QUANTITIES = {
-    "Weights": Quantity(
-        "weights", "Change of the weights", "size of W − W₀ by size of W₀", " %", 100, 1
+    marked("Weights"): Quantity(
+        "weights",
+        marked("Change of the weights"),
+        marked("size of W − W₀ by size of W₀"),
+        " %",
+        100,
+        1,
     ),
-    "Sparsity": Quantity("sparsity", "Sparsity", "share of weights that are zero", " %", 100, 1),
-    "SQNR": Quantity(
-        "sqnr_db", "Outputs: signal to noise", "power by power of what changed", " dB", 1, 1
+    marked("Sparsity"): Quantity(
+        "sparsity", marked("Sparsity"), marked("share of weights that are zero"), " %", 100, 1
     ),
-    "Cosine": Quantity("cosine", "Outputs: cosine", "1: they point the same way", "", 1, 3),
+    marked("SQNR"): Quantity(
+        "sqnr_db",
+        marked("Outputs: signal to noise"),
+        marked("power by power of what changed"),
+        " dB",
+        1,
+        1,
+    ),
+    marked("Cosine"): Quantity(
+        "cosine", marked("Outputs: cosine"), marked("1: they point the same way"), "", 1, 3
+    ),
 }
 
 
 def layers(scene: Scene) -> None:
     """How far each layer has moved from the base's."""
-    word = frame.choice("Quantity", list(QUANTITIES), "quantity", collapsed=True)
+    options = list(QUANTITIES)
+    word = frame.choice(tr("Quantity"), options, "quantity", collapsed=True, format_func=tr)
     q, base = QUANTITIES[word], scene.base.recipe
     known = [
         (tag, found)
@@ -296,7 +352,10 @@ def layers(scene: Scene) -> None:
         )
     ]
     if not known:
-        st.caption(MEASURING if scene.patience.left else "Nothing can be compared layer by layer.")
+        if scene.patience.left:
+            st.caption(tr(MEASURING))
+        else:
+            st.caption(tr("Nothing can be compared layer by layer."))
         return
     names = [layer.name for layer in known[0][1]]
     lines = [(tag, [_number(getattr(x, q.field), q.scale) for x in found]) for tag, found in known]
@@ -305,21 +364,34 @@ def layers(scene: Scene) -> None:
         low = min([*values, 0.0]) if q.scale == 100 else min(values)
         room = max(0.06 * (max(values) - low), 1e-3)
         window = low - room, max(values) + room
-        data = figures.Drifts(q.title, q.about, names, lines, window, q.suffix, q.digits)
-        alt = f"{q.title} of each layer, for each run against the base"
+        title = tr(q.title)
+        data = figures.Drifts(title, tr(q.about), names, lines, window, q.suffix, q.digits)
+        alt = tr("{quantity} of each layer, for each run against the base", quantity=title)
         frame.chart(figures.draw_drift(data, frame.colours()), "drift", alt)
     elif q.field == "sqnr_db" and all(x.sqnr_db == math.inf for _, found in known for x in found):
-        st.caption("Nothing changed: there is no noise.")
+        st.caption(tr("Nothing changed: there is no noise."))
     else:
-        st.caption("No layer has the base's shape; the reasons are below.")
-    reasons = [f"{t.letter}, {x.name}: {x.reason}" for t, found in known for x in found if x.reason]
-    what = "Weights with the batch norm behind them taken in."
+        st.caption(tr("No layer has the base's shape; the reasons are below."))
+    reasons = [
+        tr("{run}, {layer}: {reason}", run=t.letter, layer=x.name, reason=x.reason)
+        for t, found in known
+        for x in found
+        if x.reason
+    ]
     if q.field in ("sqnr_db", "cosine"):
-        n = min(IMAGES_OF_LAYERS, _total(scene))
-        what = f"Outputs of each layer for the first {n} images of the split."
-    st.caption(f"{what} Base: {comparing.name(base, '')}.")
+        what = tr(
+            "Outputs of each layer for the first {n} images of the split. Base: {base}.",
+            n=min(IMAGES_OF_LAYERS, _total(scene)),
+            base=comparing.name(base, ""),
+        )
+    else:
+        what = tr(
+            "Weights with the batch norm behind them taken in. Base: {base}.",
+            base=comparing.name(base, ""),
+        )
+    st.caption(what)
     if reasons and q.field != "sparsity":
-        with st.popover("What can't be compared, and why", type="tertiary"):
+        with st.popover(tr("What can't be compared, and why"), type="tertiary"):
             st.markdown("\n".join(f"- :small[{plain(reason)}]" for reason in reasons))
 
 
@@ -356,7 +428,7 @@ def robustness(scene: Scene) -> None:
 
     panels = [
         figures.Panel(
-            c.title,
+            tr(c.title),
             ["0", *map(c.words, c.strengths)],
             [(tag, line(kind, tag.letter)) for tag, _ in pairs],
         )
@@ -365,7 +437,7 @@ def robustness(scene: Scene) -> None:
     frame.chart(
         figures.draw_robustness(panels, frame.colours(), 470),
         "robustness",
-        "Accuracy under noise, blur, rotation and brightness at three strengths, for each run",
+        tr("Accuracy under noise, blur, rotation and brightness at three strengths, for each run"),
     )
 
     def cell(kind: str, strength: float, letter: str) -> str:
@@ -376,12 +448,13 @@ def robustness(scene: Scene) -> None:
         text = f"{100 * r.accuracy.value:.1f}"
         if r.change is None:
             return f"{text} ±{100 * r.accuracy.half_width:.1f}"
-        points = units.points(r.change.difference).split(units.NBSP)[0]
-        return f"{text} ({'noise' if r.change.within_noise else points})"
+        if r.change.within_noise:
+            return tr("{accuracy} (noise)", accuracy=text)
+        return f"{text} ({units.points(r.change.difference).split(units.NBSP)[0]})"
 
     rows = [
-        {"Images": f"{c.title} {c.words(s)}"}
-        | {tag.letter or "base": cell(kind, s, tag.letter) for tag, _ in pairs}
+        {"Images": f"{tr(c.title)} {c.words(s)}"}
+        | {tag.letter or marked("base"): cell(kind, s, tag.letter) for tag, _ in pairs}
         for kind, c in CORRUPTIONS.items()
         for s in c.strengths
     ]
@@ -392,14 +465,22 @@ def robustness(scene: Scene) -> None:
         height=38 + 30 * len(rows),
         width="stretch",
         key="worse",
-        alt="Accuracy of each run on each kind of worse images, and its change against the base",
+        alt=tr(
+            "Accuracy of each run on each kind of worse images, and its change against the base"
+        ),
     )
-    kinds = "; ".join(f"{c.title.lower()}: {c.about}" for c in CORRUPTIONS.values())
-    n = units.grouped(min(WORSE_IMAGES, _total(scene)))
+    kinds = tr("; ").join(
+        tr("{kind}: {about}", kind=tr(c.title).lower(), about=tr(c.about))
+        for c in CORRUPTIONS.values()
+    )
     st.caption(
-        "Accuracy in %, behind it the change in points against the base on the same worse images,"
-        f" unless chance explains it. The first {n} images of the split, noise from a fixed seed."
-        f" {kinds[:1].upper()}{kinds[1:]}."
+        tr(
+            "Accuracy in %, behind it the change in points against the base on the same worse"
+            " images, unless chance explains it. The first {n} images of the split, noise from a"
+            " fixed seed. {kinds}.",
+            n=units.grouped(min(WORSE_IMAGES, _total(scene))),
+            kinds=kinds[:1].upper() + kinds[1:],
+        )
     )
 
 
@@ -413,5 +494,5 @@ def why(scene: Scene) -> None:
         st.caption(plain(reason))
         return
     if scene.base.recipe != recipe.dense:
-        st.caption("Against its own dense network, whatever the base is.")
+        st.caption(tr("Against its own dense network, whatever the base is."))
     why_panel.panel(recipe, scene.split, scene.engine)

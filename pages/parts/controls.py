@@ -16,6 +16,8 @@ from compression.data import DATASETS
 from compression.distillation import Distill
 from compression.errors import InvalidInput
 from compression.hints import HINTS
+from compression.language import marked, tr
+from compression.metrics import MEASURES, Measure
 from compression.models import layer_names
 from compression.networks import NETWORKS, architecture_for
 from compression.pruning import (
@@ -33,36 +35,119 @@ from compression.recipe import Recipe, Step, layer_text, layer_values
 from compression.training import FineTune
 
 PRUNINGS: dict[str, tuple[str, Step]] = {
-    "magnitude": ("Magnitude", MagnitudePruning(scope="global")),
-    "layerwise": ("Per layer", MagnitudePruning(scope="layer")),
-    "taylor": ("Taylor", TaylorPruning()),
-    "wanda": ("Activation", ActivationPruning(scope="layer")),
-    "random": ("Random", RandomPruning(scope="global")),
+    "magnitude": (marked("Magnitude"), MagnitudePruning(scope="global")),
+    "layerwise": (marked("Per layer"), MagnitudePruning(scope="layer")),
+    "taylor": (marked("Taylor"), TaylorPruning()),
+    "wanda": (marked("Activation"), ActivationPruning(scope="layer")),
+    "random": (marked("Random"), RandomPruning(scope="global")),
 }
 QUANTIZERS: dict[str, tuple[str, Step]] = {
-    "codebook": ("Codebook", CodebookQuantization()),
-    "uniform": ("Uniform", UniformQuantization()),
-    "channel": ("Uniform, channel", UniformQuantization(per="channel")),
-    "fixed": ("Fixed point Q", FixedPointQuantization()),
+    "codebook": (marked("Codebook"), CodebookQuantization()),
+    "uniform": (marked("Uniform"), UniformQuantization()),
+    "channel": (marked("Uniform, channel"), UniformQuantization(per="channel")),
+    "fixed": (marked("Fixed point Q"), FixedPointQuantization()),
 }
-INITIALS = {"first": "First K", "largest": "Largest K", "random": "Random"}
+INITIALS = {
+    "first": marked("First K"),
+    "largest": marked("Largest K"),
+    "random": marked("Random"),
+}
 PRUNING_STEPS = MagnitudePruning | RandomPruning | TaylorPruning | ActivationPruning
 OWN_KEYS = {"sparsity": "prune_layers", "levels": "levels_layers"}
-AIMS = {"bytes": "File size", "macs": "Multiply-adds", "points": "Points lost"}
+AIMS = {
+    "bytes": marked("File size"),
+    "macs": marked("Multiply-adds"),
+    "points": marked("Points lost"),
+}
 MINUTES = {"1": "1 min", "3": "3 min", "10": "10 min", "30": "30 min", "120": "2 h"}
-EPOCHS = {"0": "Never", "1": "1 epoch", "2": "2 epochs", "3": "3 epochs"}
-CHOICES: dict[str, dict[str, str]] = {  # code and label of every option, by the control's key
+EPOCHS = {
+    "0": marked("Never"),
+    "1": marked("1 epoch"),
+    "2": marked("2 epochs"),
+    "3": marked("3 epochs"),
+}
+OFF = marked("off")
+LEVELS = [*range(2, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, 257, 8)]
+TUNINGS = {
+    "0": marked("No fine-tuning"),
+    "1": marked("Tune 1 epoch"),
+    "3": marked("Tune 3 epochs"),
+    "10": marked("Tune 10 epochs"),
+}
+HINT_WORDS = {
+    "none": marked("No hint"),
+    "features": marked("Which images are alike"),
+    "attention": marked("Where it looks"),
+}
+FRONT_WORDS = {
+    "method": marked("of each method"),
+    "network": marked("of each network"),
+    "all": marked("of all"),
+    "none": marked("none"),
+}
+ENDS = marked("lowest"), marked("highest")  # of a range: they are no limit
+EVERY = marked("every class")
+LESSONS = "Prune", "Quantize", "Shrink", "Store", "Speed", "Order", "Unlearn"
+
+
+def _stops(measure: Measure) -> dict[Any, str]:
+    """Where a range of a measure can begin or end."""
+    first, *inner, last = measure.stops
+    return {first: ENDS[0], **{stop: measure.text(stop) for stop in inner}, last: ENDS[1]}
+
+
+def _themselves(*words: str) -> dict[Any, str]:
+    """Options that have no codes."""
+    return {word: word for word in words}
+
+
+_MEASURES = {key: measure.title for key, measure in MEASURES.items()}
+_NETWORKS = {name: network.title for name, network in NETWORKS.items()}
+CHOICES: dict[str, dict[Any, str]] = {  # every option and its label, by the control's key
+    "network": _NETWORKS,
+    "data": {name: dataset.title for name, dataset in DATASETS.items()},
+    # of a recipe
     "prune_by": {code: label for code, (label, _) in PRUNINGS.items()},
     "levels_by": {code: label for code, (label, _) in QUANTIZERS.items()},
+    "levels": _themselves(*map(str, LEVELS), OFF),
     "initial": INITIALS,
+    "tune": TUNINGS,
+    "hint": HINT_WORDS,
+    "references": _themselves("without teacher", "from scratch"),
+    # of what is shown
+    "bytes_by": _themselves("step", "layer"),
+    "along": _themselves("prune ratio", "levels"),
+    "tried": _themselves("prune ratio", "levels"),
+    "alone": _themselves("only this layer", "all but this layer"),
+    "picture": _themselves("filters", "before", "mask"),
+    "across": _MEASURES,
+    "up": _MEASURES,
+    "shade": {"": marked("Method"), **_MEASURES},
+    "dots": {"": marked("One size"), **_MEASURES},
+    "fronts": FRONT_WORDS,
+    **{f"only_{key}": _stops(measure) for key, measure in MEASURES.items()},
+    "whose": _themselves("This network", "All networks"),
+    "run_part": _themselves("Figures", "Origin", "Notes"),
+    "compare_view": _themselves("Classes", "Images", "Layers", "Robustness", "Why"),
+    "class": _themselves(EVERY, *(name for d in DATASETS.values() for name in d.classes)),
+    "flips": _themselves("Lost", "Won", "Moved most"),
+    "quantity": _themselves("Weights", "Sparsity", "SQNR", "Cosine"),
+    "source": _themselves("Draw", "Choose", "Upload"),
+    "export_view": _themselves("Files", "Speed", "Report"),
+    "use": _themselves("Loader", "ONNX", "Python", "Command line"),
+    # of a search
+    "view": _themselves("Goal", "Sweep"),
     "aim": AIMS,
     "minutes": MINUTES,
     "goal_epochs": EPOCHS,
+    "goal_networks": _NETWORKS,
+    "sweep_networks": _NETWORKS,
+    # of a lesson
+    "lesson": _themselves(*LESSONS, "Words"),
+    "part": _themselves("Small", "Network"),
 }
-MANY: tuple[str, ...] = ()  # keys of controls of which several options may be chosen
-OFF = "off"
-LEVELS = [*range(2, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, 257, 8)]
-TUNINGS = {"0": "No fine-tuning", "1": "Tune 1 epoch", "3": "Tune 3 epochs", "10": "Tune 10 epochs"}
+# keys of controls of which several options may be chosen
+MANY = ("goal_networks", "sweep_networks", "references", *(f"only_{key}" for key in MEASURES))
 BOUND: dict[str, Any] = dict(bind="query-params", persist_state="session")
 
 
@@ -242,16 +327,8 @@ def link(recipe: Recipe) -> dict[str, str] | None:
     values = widget_values(recipe)
     if values is None:
         return None
-    words = {
-        "network": {n: v.title for n, v in NETWORKS.items()},
-        "data": {d: v.title for d, v in DATASETS.items()},
-        "prune_by": {k: title for k, (title, _) in PRUNINGS.items()},
-        "levels_by": {k: title for k, (title, _) in QUANTIZERS.items()},
-        "initial": INITIALS,
-        "tune": TUNINGS,
-    }
     return {
-        key: str(words[key][value] if key in words else value)
+        key: tr(CHOICES[key][value]) if key in CHOICES else str(value)
         for key, value in values.items()
         if value != ""
     }
@@ -277,18 +354,21 @@ def compress_controls(network: str, dataset: str) -> Setting:
         )
         with st.container(horizontal=True, vertical_alignment="center"):
             tune = st.selectbox(
-                "Fine-tuning",
+                tr("Fine-tuning"),
                 list(TUNINGS),
-                format_func=lambda k: TUNINGS[k],
+                format_func=lambda k: tr(TUNINGS[k]),
                 key="tune",
                 help=glossary.about("Fine-tuning"),
                 width=170,
                 label_visibility="collapsed",
                 **BOUND,
             )
-            with st.popover("Training", icon=":material/tune:", type="tertiary"):
+            with st.popover(tr("Training"), icon=":material/tune:", type="tertiary"):
                 st.caption(
-                    "Fine-tuning keeps zeros and levels (straight-through gradient). For students:"
+                    tr(
+                        "Fine-tuning keeps zeros and levels (straight-through gradient). For"
+                        " students:"
+                    )
                 )
                 epochs, temperature, alpha = student_training()
                 seed = seed_input()
@@ -317,8 +397,9 @@ _PAIR: dict[str, Any] = dict(spec=[3, 2], vertical_alignment="bottom", wrap=Fals
 
 def pruning_controls(slider: Any, method: Any) -> tuple[int, str]:
     """Prune ratio in percent, and the word of its method."""
-    prune = titled(slider, "Prune ratio", "orange", "K, the number kept, is what is left.").slider(
-        "Prune ratio",
+    more = tr("K, the number kept, is what is left.")
+    prune = titled(slider, marked("Prune ratio"), "orange", more).slider(
+        tr("Prune ratio"),
         0,
         99,
         80,
@@ -328,21 +409,22 @@ def pruning_controls(slider: Any, method: Any) -> tuple[int, str]:
         label_visibility="collapsed",
         **BOUND,
     )
-    return prune, method_choice(method, "Pruning method", PRUNINGS, "prune_by")
+    return prune, method_choice(method, marked("Pruning method"), PRUNINGS, "prune_by")
 
 
 def levels_controls(slider: Any, method: Any) -> tuple[str, str]:
     """Levels as text or OFF, and the word of their method."""
-    more = "With fixed point: Q, the levels per unit of weight. Off: weights stay as they are."
-    levels = titled(slider, "Levels", "blue", more).select_slider(
-        "Levels",
-        [*map(str, LEVELS), OFF],
+    more = tr("With fixed point: Q, the levels per unit of weight. Off: weights stay as they are.")
+    levels = titled(slider, marked("Levels"), "blue", more).select_slider(
+        tr("Levels"),
+        list(CHOICES["levels"]),
         "16",
+        format_func=tr,
         key="levels",
         label_visibility="collapsed",
         **BOUND,
     )
-    return levels, method_choice(method, "Quantization method", QUANTIZERS, "levels_by")
+    return levels, method_choice(method, marked("Quantization method"), QUANTIZERS, "levels_by")
 
 
 def own_inputs(network: str, dataset: str) -> tuple[str, str]:
@@ -351,16 +433,17 @@ def own_inputs(network: str, dataset: str) -> tuple[str, str]:
     """
     found = []
     for label, knob, example in (
-        ("Prune ratio of single layers", "sparsity", "conv1=0.5;fc1=0.95"),
-        ("Levels of single layers", "levels", "conv1=64;fc1=4"),
+        (marked("Prune ratio of single layers"), "sparsity", "conv1=0.5;fc1=0.95"),
+        (marked("Levels of single layers"), "levels", "conv1=64;fc1=4"),
     ):
         text = st.text_input(
-            label,
+            tr(label),
             key=OWN_KEYS[knob],
             placeholder=example,
             max_chars=2_000,
             help=glossary.about(
-                label, "Layers that differ from the sliders; the Layers page sets them for you."
+                label,
+                tr("Layers that differ from the sliders; the Layers page sets them for you."),
             ),
             **BOUND,
         )
@@ -377,11 +460,14 @@ def usable(text: str | None, knob: str, network: str, dataset: str) -> tuple[str
     try:
         own = layer_values(step.changed(layers=text or "").layers)
     except InvalidInput as e:
-        return "", f"Left out: {e}"
+        return "", tr("Left out: {reason}", reason=e)
     names = layer_names(architecture_for(network, dataset))
     there = {name: value for name, value in own.items() if name in names}
-    unknown = ", ".join(name for name in own if name not in names)
-    reason = f"Left out: {NETWORKS[network].title} has no {unknown}" if unknown else ""
+    unknown = tr(", ").join(name for name in own if name not in names)
+    reason = ""
+    if unknown:
+        title = NETWORKS[network].title
+        reason = tr("Left out: {network} has no {layers}", network=title, layers=unknown)
     return layer_text(there), reason
 
 
@@ -416,9 +502,9 @@ def _levels(text: str) -> int | None:
 def method_choice(where: Any, label: str, methods: dict[str, tuple[str, Step]], key: str) -> str:
     """Which method the slider beside it turns; returns its word."""
     return where.selectbox(
-        label,
+        tr(label),
         list(methods),
-        format_func=lambda k: methods[k][0],
+        format_func=lambda k: tr(methods[k][0]),
         key=key,
         label_visibility="collapsed",
         help=glossary.about(label),
@@ -433,22 +519,22 @@ def titled(where: Any, title: str, color: str, more: str = "") -> Any:
     The widget's own label is its plain name, collapsed: screen readers would read the colour.
     """
     box = where.container(gap=None)
-    box.markdown(f":{color}[**{title}**]", help=glossary.about(title, more))
+    box.markdown(f":{color}[**{tr(title)}**]", help=glossary.about(title, more))
     return box
 
 
 def student_slider(where: Any, key: str, default: int) -> float:
     """Share of the hidden units that the student keeps, 0.1..1. default: percent."""
-    box = titled(where, "Student size", "green")
+    box = titled(where, marked("Student size"), "green")
     label: dict[str, Any] = dict(label_visibility="collapsed", format="%d %%", key=key)
-    return box.slider("Student size", 10, 100, default, 5, **label, **BOUND) / 100
+    return box.slider(tr("Student size"), 10, 100, default, 5, **label, **BOUND) / 100
 
 
 def initial_choice(where: Any, collapsed: bool = False) -> str:
     return where.selectbox(
-        "Initial weights",
+        tr("Initial weights"),
         list(INITIALS),
-        format_func=lambda k: INITIALS[k],
+        format_func=lambda k: tr(INITIALS[k]),
         key="initial",
         label_visibility="collapsed" if collapsed else "visible",
         **BOUND,
@@ -459,7 +545,7 @@ def initial_choice(where: Any, collapsed: bool = False) -> str:
 def student_training() -> tuple[int, float, float]:
     """epochs, temperature and alpha of the student's training."""
     epochs = st.slider(
-        "Student epochs",
+        tr("Student epochs"),
         1,
         20,
         3,
@@ -469,7 +555,7 @@ def student_training() -> tuple[int, float, float]:
         **BOUND,
     )
     temperature = st.slider(
-        "Temperature",
+        tr("Temperature"),
         1.0,
         20.0,
         2.0,
@@ -479,7 +565,7 @@ def student_training() -> tuple[int, float, float]:
         help=glossary.about("Temperature"),
     )
     alpha = st.slider(
-        "Alpha",
+        tr("Alpha"),
         0.0,
         1.0,
         0.9,
@@ -497,7 +583,7 @@ def hint_inputs(network: str, dataset: str) -> tuple[float, str, float]:
     depth = 1.0
     if NETWORKS[network].shallower:
         depth = st.select_slider(
-            "Student depth",
+            tr("Student depth"),
             [0.33, 0.67, 1.0],
             1.0,
             format_func=lambda d: f"{100 * d:.0f} %",
@@ -507,37 +593,30 @@ def hint_inputs(network: str, dataset: str) -> tuple[float, str, float]:
         )
     offered = [h for h in HINTS if not Distill(hint=h).why_not(a)]
     hint = st.selectbox(
-        "Hint",
+        tr("Hint"),
         offered,
         key="hint",
-        format_func=lambda h: HINT_WORDS[h],
+        format_func=lambda h: tr(HINT_WORDS[h]),
         help=glossary.about("Hint"),
         **BOUND,
     )
     weight = 1.0
     if hint != "none":
-        label = "Weight of the hint"
+        label = marked("Weight of the hint")
         more: dict[str, Any] = dict(help=glossary.about(label), key="hint_weight")
-        weight = st.slider(label, 0.0, 10.0, 1.0, 0.5, **more, **BOUND)
+        weight = st.slider(tr(label), 0.0, 10.0, 1.0, 0.5, **more, **BOUND)
     return depth, hint, weight
-
-
-HINT_WORDS = {
-    "none": "No hint",
-    "features": "Which images are alike",
-    "attention": "Where it looks",
-}
 
 
 def seed_input() -> int:
     return int(
         st.number_input(
-            "Seed",
+            tr("Seed"),
             0,
             2**31 - 1,
             0,
             key="seed",
-            help=glossary.about("Seed", "Networks of seed 0 are shipped."),
+            help=glossary.about("Seed", tr("Networks of seed 0 are shipped.")),
             **BOUND,
         )
     )

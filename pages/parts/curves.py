@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from compression.language import marked
 from compression.pruning import MagnitudePruning
 from compression.quantization import (
     CodebookQuantization,
@@ -42,7 +43,7 @@ def along_sparsity(setting: controls.Setting, base: Recipe) -> Curve:
         base = base.prefix(place).then(MagnitudePruning(), *base.steps[place:])
     method, chance = (controls.PRUNINGS[k][1] for k in (setting.pruning, "random"))
     reference = [] if method == chance else sparsity_curve(base, place, chance)
-    return Curve(sparsity_curve(base, place, method), reference, "random")
+    return Curve(sparsity_curve(base, place, method), reference, marked("random"))
 
 
 def along_levels(setting: controls.Setting, base: Recipe) -> Curve:
@@ -52,9 +53,9 @@ def along_levels(setting: controls.Setting, base: Recipe) -> Curve:
         place, base = len(base.steps), base.then(UniformQuantization())
     method, even = (controls.QUANTIZERS[k][1] for k in (setting.quantizer, "uniform"))
     if isinstance(method, FixedPointQuantization):  # Q is not a number of levels
-        return Curve(levels_curve(base, place, method, "Q"), [], "uniform")
+        return Curve(levels_curve(base, place, method, "Q"), [], marked("uniform"))
     reference = [] if method == even else levels_curve(base, place, even, "levels")
-    return Curve(levels_curve(base, place, method, "levels"), reference, "uniform")
+    return Curve(levels_curve(base, place, method, "levels"), reference, marked("uniform"))
 
 
 def _place(recipe: Recipe, kinds: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +12,13 @@ import streamlit as st
 from compression import glossary
 from compression.figures import FRONTS, Axes
 from compression.labels import NOTHING, Label
+from compression.language import LANGUAGES, speaking, tr
 from compression.metrics import MEASURES
 from compression.networks import NETWORKS
 from compression.result import Result
 
 from . import frame
-from .controls import BOUND
-
-ENDS = "lowest", "highest"  # what the ends of a range are called: they are no limit
-FRONT_WORDS = {"method": "of each method", "network": "of each network", "all": "of all"}
-FRONT_WORDS |= {"none": "none"}
+from .controls import BOUND, CHOICES, ENDS, FRONT_WORDS
 
 
 @dataclass(frozen=True)
@@ -38,47 +36,51 @@ class View:
 
 def view() -> View:
     """A popover with what is shown how."""
-    with st.popover("Axes", icon=":material/show_chart:", key="axes"):
+    with st.popover(tr("Axes"), icon=":material/show_chart:", key="axes"):
         left, right = st.columns(2, gap="small", wrap=False)
-        across = _measure("Across", "across", "bytes", left)
-        up = _measure("Up", "up", "accuracy", right)
-        shade = _measure("Colour", "shade", "", left, "Method")
-        dots = _measure("Size", "dots", "", right, "One size")
+        across = _measure(tr("Across"), "across", "bytes", left)
+        up = _measure(tr("Up"), "up", "accuracy", right)
+        shade = _measure(tr("Colour"), "shade", "", left)
+        dots = _measure(tr("Size"), "dots", "", right)
         fronts = st.selectbox(
-            "Fronts",
+            tr("Fronts"),
             FRONTS,
             key="fronts",
-            format_func=lambda f: FRONT_WORDS[f],
+            format_func=lambda f: tr(FRONT_WORDS[f]),
             help=glossary.about("Fronts"),
             **BOUND,
         )
         fronts_only = st.toggle(
-            "Hide dominated runs", key="fronts_only", help=glossary.about("dominated"), **BOUND
+            tr("Hide dominated runs"), key="fronts_only", help=glossary.about("dominated"), **BOUND
         )
         joined = st.toggle(
-            "Join repeats",
+            tr("Join repeats"),
             True,
             key="joined",
             help=glossary.about(
                 "seed",
-                "Runs that differ in nothing else: their mean with its 95 % interval, each of them"
-                " faint.",
+                tr(
+                    "Runs that differ in nothing else: their mean with its 95 % interval, each of"
+                    " them faint."
+                ),
             ),
             **BOUND,
         )
         split = frame.split_choice()
-        tall = st.toggle(
-            "Tall charts", key="tall", help="For screens of 1,000 pixels height and more.", **BOUND
-        )
+        tall = frame.tall_switch()
     return View(Axes(across, up, shade, dots, fronts), split, fronts_only, joined, tall)
 
 
-def _measure(label: str, key: str, default: str, where: Any = st, empty: str = "") -> str:
+def _measure(label: str, key: str, default: str, where: Any) -> str:
     """A choice of a measure, or of none where there is a word for that."""
-    options = [*([""] if empty else []), *MEASURES]
-    titles = {"": empty} | {k: m.title for k, m in MEASURES.items()}
+    titles = CHOICES[key]
     return where.selectbox(
-        label, options, options.index(default), format_func=titles.get, key=key, **BOUND
+        label,
+        list(titles),
+        list(titles).index(default),
+        format_func=lambda k: tr(titles[k]),
+        key=key,
+        **BOUND,
     )
 
 
@@ -100,7 +102,10 @@ class Filter:
             return False
         if self.words:
             network = NETWORKS[result.recipe.model].title
-            said = (label.name, label.note, result.recipe.label, network, result.digest)
+            said = [label.name, label.note, network, result.digest]
+            for language in LANGUAGES:  # links may hold words of another one
+                with speaking(language):
+                    said.append(result.recipe.label)
             text = " ".join(said).lower()
             if not all(word in text for word in self.words):
                 return False
@@ -118,36 +123,35 @@ class Filter:
 
 def filters(axes: Axes) -> Filter:
     """A popover with which runs are shown; it says how many conditions there are."""
-    label = st.session_state.get("conditions", 0)
-    with st.popover(
-        f"Filter: {label} on" if label else "Filter", icon=":material/filter_alt:", key="filter"
-    ):
+    active = st.session_state.get("conditions", 0)
+    label = tr("Filter: {n} on", n=active) if active else tr("Filter")
+    with st.popover(label, icon=":material/filter_alt:", key="filter"):
         words = st.text_input(
-            "Words",
+            tr("Words"),
             key="words",
             max_chars=200,
-            placeholder="prune 90, codebook, mine",
-            help="All of them must be in a run's recipe, network, name, note or number.",
+            placeholder=tr("prune 90, codebook, mine"),
+            help=tr("All of them must be in a run's recipe, network, name, note or number."),
             **BOUND,
         )
-        starred = st.toggle("Starred only", key="starred", **BOUND)
+        starred = st.toggle(tr("Starred only"), key="starred", **BOUND)
         limits = {key: _limits(key) for key in dict.fromkeys((axes.x, axes.y))}
         st.text_input(
-            "Go to run",
+            tr("Go to run"),
             key="run",
             max_chars=60,
-            placeholder="first digits of its number, or its name",
+            placeholder=tr("first digits of its number, or its name"),
             help=glossary.about(
-                "Go to run", "A click on a point or a row of the table goes there as well."
+                "Go to run", tr("A click on a point or a row of the table goes there as well.")
             ),
             **BOUND,
         )
     made = Filter(
-        tuple((words or "").lower().replace(",", " ").split()),
+        tuple(re.findall(r"[^\s,，、]+", (words or "").lower())),
         starred,
         {key: limit for key, limit in limits.items() if limit != (None, None)},
     )
-    if made.active != label:
+    if made.active != active:
         st.session_state["conditions"] = made.active
         st.rerun()
     return made
@@ -158,10 +162,10 @@ def _limits(key: str) -> tuple[float | None, float | None]:
     measure, stops = MEASURES[key], MEASURES[key].stops
     names = dict(zip((stops[0], stops[-1]), ENDS, strict=True))
     low, high = st.select_slider(
-        measure.title,
+        tr(measure.title),
         stops,
         (stops[0], stops[-1]),
-        format_func=lambda s: names.get(s) or measure.text(s),
+        format_func=lambda s: tr(names[s]) if s in names else measure.text(s),
         key=f"only_{key}",
         help=glossary.about(measure.title),
         **BOUND,

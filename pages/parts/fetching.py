@@ -7,6 +7,7 @@ from __future__ import annotations
 import streamlit as st
 
 from compression import cifar10, units
+from compression.language import tr
 from compression.settings import ROOT
 
 from . import cached
@@ -21,15 +22,22 @@ def stop_until_there() -> None:
     download, source = cached.download(), cifar10.OFFICIAL
     before = download.state  # noted before anything is drawn
     drawn = before is not None and before.live
-    st.title("CIFAR-10 is fetched first", anchor=False)
+    st.title(tr("CIFAR-10 is fetched first"), anchor=False)
     st.markdown(
-        "60,000 colour photographs of 32×32 pixels, ten classes from airplane to truck, collected"
-        " by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton (2009). They are not shipped with the"
-        " lab."
+        tr(
+            "60,000 colour photographs of 32×32 pixels, ten classes from airplane to truck,"
+            " collected by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton (2009). They are not"
+            " shipped with the lab."
+        )
     )
     st.markdown(
-        f"The archive comes from **{source.host}**, {units.size(source.size)}, is checked, and is"
-        f" kept on the lab's computer in `{_folder()}`; once there, it serves everyone.",
+        tr(
+            "The archive comes from **{host}**, {size}, is checked, and is kept on the lab's"
+            " computer in `{folder}`; once there, it serves everyone.",
+            host=source.host,
+            size=units.size(source.size),
+            folder=_folder(),
+        )
     )
 
     def watch() -> None:
@@ -43,9 +51,9 @@ def stop_until_there() -> None:
     if not drawn:
         error = before.error if before else ""
         if error:
-            st.error(f"That did not work: {error}", icon=":material/error:")
+            st.error(tr("That did not work: {reason}", reason=error), icon=":material/error:")
         st.button(
-            "Try again" if error else "Fetch CIFAR-10",
+            tr("Try again") if error else tr("Fetch CIFAR-10"),
             icon=":material/download:",
             key="fetch",
             on_click=download.start,
@@ -53,11 +61,11 @@ def stop_until_there() -> None:
     st.fragment(watch, run_every=TICK if drawn else IDLE)()
     if drawn:
         st.button(
-            "Cancel",
+            tr("Cancel"),
             icon=":material/close:",
             key="cancel_fetch",
             on_click=download.cancel,
-            help="Stops it for everyone who waits for it; nothing half done stays.",
+            help=tr("Stops it for everyone who waits for it; nothing half done stays."),
         )
     st.stop()
 
@@ -65,10 +73,11 @@ def stop_until_there() -> None:
 def _progress_text(state: cifar10.Fetching) -> str:
     """`42.1 MB of 170 MB, 8 s left`."""
     whole = cifar10.OFFICIAL.size
-    text = f"{units.size(state.share * whole)} of {units.size(whole)}"
+    there = dict(part=units.size(state.share * whole), whole=units.size(whole))
     if state.seconds < 1 or not state.share:
-        return text
-    return f"{text}, {units.duration(state.seconds * (1 / state.share - 1))} left"
+        return tr("{part} of {whole}", **there)
+    left = units.duration(state.seconds * (1 / state.share - 1))
+    return tr("{part} of {whole}, {time} left", **there, time=left)
 
 
 def _folder() -> str:

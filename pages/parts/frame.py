@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures import Palette, palette
 from compression.jobs import Ask, Engine, Job
-from compression.language import LANGUAGES, marked, original, tr
+from compression.language import FIRST, LANGUAGES, current, marked, original, speaking, tr
 from compression.networks import NETWORKS, why_not
 
 from . import cached, fetching, languages, people
@@ -28,18 +28,18 @@ from .controls import BOUND, CHOICES, MANY
 
 ASSETS = "assets/look"
 SPLITS = {"validation": marked("Validation"), "test": marked("Test")}
-LABELS: dict[str, dict[str, str]] = {  # options that have codes, by the key of their control
-    "network": {name: n.title for name, n in NETWORKS.items()},
-    "data": {name: d.title for name, d in DATASETS.items()},
+LABELS: dict[str, dict[Any, str]] = {  # every option and its label, by the key of its control
     "split": SPLITS,
     languages.KEY: LANGUAGES,
     **CHOICES,
 }
 SOURCES = {
-    "digits": "1,797 handwritten digits of the UCI repository, shipped in scikit-learn",
-    "mnist": "70,000 handwritten digits; LeCun, Cortes, Burges; CC BY-SA 3.0",
-    "fashion_mnist": "70,000 pictures of clothes; Zalando SE; MIT",
-    "cifar10": "60,000 colour photographs; Krizhevsky, Nair, Hinton, 2009; fetched when asked for",
+    "digits": marked("1,797 handwritten digits of the UCI repository, shipped in scikit-learn"),
+    "mnist": marked("70,000 handwritten digits; LeCun, Cortes, Burges; CC BY-SA 3.0"),
+    "fashion_mnist": marked("70,000 pictures of clothes; Zalando SE; MIT"),
+    "cifar10": marked(
+        "60,000 colour photographs; Krizhevsky, Nair, Hinton, 2009; fetched when asked for"
+    ),
 }
 
 
@@ -74,8 +74,9 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
             **BOUND,
             captions=[_caption(n, dataset) for n in NETWORKS],
             disabled="network" in locked,
-            help="Parameters and validation accuracy of the dense network. "
-            + " · ".join(f"{n.title}: {n.about}" for n in NETWORKS.values()),
+            help=tr("Parameters and validation accuracy of the dense network.")
+            + " "
+            + " · ".join(f"{n.title}: {tr(n.about)}" for n in NETWORKS.values()),
         )
         dataset = st.selectbox(
             tr("Data set"),
@@ -85,16 +86,20 @@ def begin(locked: Collection[str] = (), first: str = next(iter(NETWORKS))) -> tu
             key="data",
             disabled="data" in locked,
             **BOUND,
-            help=" · ".join(f"**{DATASETS[d].title}**: {text}" for d, text in SOURCES.items()),
+            help=" · ".join(f"**{DATASETS[d].title}**: {tr(text)}" for d, text in SOURCES.items()),
         )
         _running(live=bool(cached.engine().jobs_of(cached.owner())))
         languages.switch()
         people.leave()
     reason = why_not(network, dataset)
     if reason:
-        st.title("This pair is not offered", anchor=False)
+        st.title(tr("This pair is not offered"), anchor=False)
         st.markdown(
-            f"{NETWORKS[network].title} {reason}. Choose another network or data set on the left."
+            tr(
+                "{network} {reason}. Choose another network or data set on the left.",
+                network=NETWORKS[network].title,
+                reason=tr(reason),
+            )
         )
         st.stop()
     if dataset == cifar10.NAME:
@@ -108,10 +113,10 @@ def accept_names() -> None:
     """
     if "names_read" not in st.session_state:
         meant = {key: _meant(key) for key in st.query_params}
-        st.session_state["names_read"] = [key for key, value in meant.items() if value]
-        for key, value in meant.items():
-            if value:
-                st.session_state[key] = value
+        found = {key: value for key, value in meant.items() if value is not None}
+        st.session_state["names_read"] = list(found)
+        for key, value in found.items():
+            st.session_state[key] = value
         return
     for key in st.session_state["names_read"]:  # known to Streamlit by now: it goes to the address
         if key in st.session_state:
@@ -119,32 +124,31 @@ def accept_names() -> None:
     st.session_state["names_read"] = []
 
 
-def _meant(key: str) -> str | list[str] | None:
-    """The options that an address names by code, or by their labels in another language; None
-    where it says what Streamlit understands, or no option at all.
+def _meant(key: str) -> Any:
+    """The option that an address names by its code or in another language, or all of them where
+    several may be chosen; None where it says what Streamlit understands, or no option at all.
     """
-    said = st.query_params.get_all(key)
-    options = [_option(key, one) for one in said]
-    if all(option is None for option in options):
+    known, said = LABELS.get(key, {}), st.query_params.get_all(key)
+    options = {name: code for code, label in known.items() for name in _names(code, label)}
+    found = [options[name] for name in said if name in options]
+    if not found or [tr(known[code]) for code in found] == said:
         return None
-    found = [option or one for option, one in zip(options, said, strict=True)]
-    return found if key in MANY else found[0]
+    return tuple(found) if key in MANY else found[0]
 
 
-def _option(key: str, said: str) -> str | None:
-    english = original(said) or said
-    known = LABELS.get(key)
-    if known is None:  # options that are their own labels
-        return english if tr(english) != said else None
-    code = next((code for code, label in known.items() if said == code or english == label), None)
-    return code if code is not None and tr(known[code]) != said else None
+def _names(code: Any, label: str) -> Iterator[str]:
+    """How links may say an option."""
+    yield str(code)
+    for language in LANGUAGES:
+        with speaking(language):
+            yield tr(label)
 
 
 def _caption(network: str, dataset: str) -> str:
     reason = why_not(network, dataset)
     picture = f"![{NETWORKS[network].title}](data:image/svg+xml;base64,{_sketch(network)})"
     if reason:
-        return f"{picture} not for {DATASETS[dataset].title}"
+        return picture + tr(" not for {data}", data=DATASETS[dataset].title)
     dense = cached.engine().result(Ask(baseline(network, dataset)))
     words = (
         f"{units.quantity(dense.cost.params)}, {units.percent(dense.validation.value)}"
@@ -190,7 +194,7 @@ def _jobs() -> None:
     engine, owner = cached.engine(), cached.owner()
     jobs = engine.jobs_of(owner)
     if jobs:
-        st.caption("Running")
+        st.caption(tr("Running"))
     for job in jobs:
         engine.look(job.key, owner)
         with st.container(
@@ -203,7 +207,7 @@ def _jobs() -> None:
                 icon=":material/close:",
                 type="tertiary",
                 key=f"cancel-{job.key}",
-                help="Cancel this job",
+                help=tr("Cancel this job"),
                 on_click=_cancel,
                 args=(job.key,),
             )
@@ -216,7 +220,7 @@ def _jobs() -> None:
 
 def _cancel(key: str) -> None:
     if not cached.engine().cancel(key, cached.owner()):
-        st.toast("Others wait for this job as well: it goes on without you.")
+        st.toast(tr("Others wait for this job as well: it goes on without you."))
 
 
 def progress_text(job: Job) -> str:
@@ -224,16 +228,17 @@ def progress_text(job: Job) -> str:
     if job.progress is None:
         before = cached.engine().place(job)
         if not cached.engine().ready:
-            return f"**{job.label}**: the workers are starting"
-        return (
-            f"**{job.label}**: waiting, {before} before it"
-            if before
-            else f"**{job.label}**: starting"
-        )
+            return tr("**{job}**: the workers are starting", job=job.label)
+        if before:
+            return tr("**{job}**: waiting, {n} before it", job=job.label, n=before)
+        return tr("**{job}**: starting", job=job.label)
     p, last = job.progress, job.history[-1:]
-    accuracy = f", {units.percent(last[0].accuracy)}, {units.size(last[0].bytes)}" if last else ""
-    loss = "" if math.isnan(p.loss) else f", loss {p.loss:.3f}"
-    return f"**{p.label}**{accuracy}{loss}, {units.duration(p.seconds_left)} left"
+    said = f"**{p.label}**"
+    words = [units.percent(last[0].accuracy), units.size(last[0].bytes)] if last else []
+    words += [] if math.isnan(p.loss) else [tr("loss {loss:.3f}", loss=p.loss)]
+    for more in (*words, tr("{time} left", time=units.duration(p.seconds_left))):
+        said = tr("{said}, {more}", said=said, more=more)
+    return said
 
 
 def chart(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
@@ -249,14 +254,18 @@ def table(
     data: pd.DataFrame, *, column_config: Mapping[str, Any] | None = None, **more: Any
 ) -> Any:
     """A table; columns whose titles name a term are explained by the glossary, and what their
-    configuration says of this place comes behind that.
+    configuration says of this place comes behind that. Titles may be in English.
     """
     configs: dict[str, Any] = dict(column_config or {})
     for name in map(str, data.columns):
         config = dict(configs.get(name) or {})
-        said = glossary.about(config.get("label") or name, config.get("help") or "")
-        if said:
-            configs[name] = config | {"help": said}
+        label = config.get("label") or name
+        english = original(label) or (label if current() == FIRST else name)
+        said = glossary.about(english, config.get("help") or "")
+        config |= {"label": tr(label)} if tr(label) != label else {}
+        config |= {"help": said} if said else {}
+        if config:
+            configs[name] = config
     return st.dataframe(data, column_config=configs, **more)
 
 
@@ -283,8 +292,8 @@ def when_ready(engine: Engine) -> None:
 
 def copy_link() -> None:
     """A popover that holds the page's whole address, ready to copy."""
-    with st.popover("Link", icon=":material/link:", type="tertiary"):
-        st.caption("This address holds every control: whoever opens it sees the same numbers.")
+    with st.popover(tr("Link"), icon=":material/link:", type="tertiary"):
+        st.caption(tr("This address holds every control: whoever opens it sees the same numbers."))
         pairs = [(k, v) for k in st.query_params for v in st.query_params.get_all(k)]
         address = (st.context.url or "").partition("?")[0]
         st.code(
@@ -303,7 +312,7 @@ def choice(
 
 def split_choice(collapsed: bool = False) -> str:
     """`validation` or `test`, one choice for all pages."""
-    label = "Score on"
+    label = marked("Score on")
     more: dict[str, Any] = dict(format_func=lambda s: tr(SPLITS[s]), help=glossary.about(label))
     return choice(tr(label), list(SPLITS), "split", collapsed, **more)
 
@@ -313,10 +322,19 @@ def view() -> tuple[str, str, bool]:
 
     Returns the split (validation, test), bytes by (step, layer), and tall charts.
     """
-    with st.popover("View", icon=":material/visibility:", type="tertiary"):
+    with st.popover(tr("View"), icon=":material/visibility:", type="tertiary"):
         split = split_choice()
-        by = choice(tr("Show bytes by"), ["step", "layer"], "bytes_by", format_func=tr)
-        tall = st.toggle(
-            "Tall charts", key="tall", help="For screens of 1,000 pixels height and more.", **BOUND
+        by = choice(
+            tr("Show bytes by"), [marked("step"), marked("layer")], "bytes_by", format_func=tr
         )
+        tall = tall_switch()
     return split, by, tall
+
+
+def tall_switch() -> bool:
+    return st.toggle(
+        tr("Tall charts"),
+        key="tall",
+        help=tr("For screens of 1,000 pixels height and more."),
+        **BOUND,
+    )

@@ -12,6 +12,7 @@ from compression.data import DATASETS
 from compression.errors import CompressionError
 from compression.goals import WORDS, Answer, Goal, Tried, excess
 from compression.jobs import Ask, Engine
+from compression.language import marked, tr
 from compression.networks import NETWORKS, why_not
 from compression.recipe import Recipe
 from compression.result import Result
@@ -24,12 +25,12 @@ def networks_choice(network: str, dataset: str, key: str) -> tuple[str, ...]:
     """Which networks; the one of the sidebar where none is chosen."""
     offered = [n for n in NETWORKS if not why_not(n, dataset)]
     chosen = st.multiselect(
-        "Networks",
+        tr("Networks"),
         offered,
         format_func=lambda n: NETWORKS[n].title,
         placeholder=NETWORKS[network].title,
         key=key,
-        help="Those to choose from; by default the one that is chosen on the left.",
+        help=tr("Those to choose from; by default the one that is chosen on the left."),
         **BOUND,
     )
     return tuple(n for n in offered if n in chosen) or (network,)
@@ -37,35 +38,37 @@ def networks_choice(network: str, dataset: str, key: str) -> tuple[str, ...]:
 
 def goal_controls(network: str, dataset: str) -> Goal | None:
     """What is wanted; None, with the reason on the page, where it can't be."""
-    text = "What is made as small as it can be."
-    aim = frame.choice("Minimize", list(AIMS), "aim", format_func=AIMS.__getitem__, help=text)
-    st.markdown(":small[**At most**, 0 for no limit]")
+    text = tr("What is made as small as it can be.")
+    aim = frame.choice(
+        tr("Minimize"), list(AIMS), "aim", format_func=lambda a: tr(AIMS[a]), help=text
+    )
+    st.markdown(tr(":small[**At most**, 0 for no limit]"))
     lost, size = st.columns(2, gap="small")
     macs, ms = st.columns(2, gap="small")
     most_points = lost.number_input(
-        "Points lost",
+        tr("Points lost"),
         0.0,
         100.0,
         1.0,
         0.1,
         format="%.1f",
         key="lose",
-        help=glossary.about("Points lost", "Here: of the validation split."),
+        help=glossary.about("Points lost", tr("Here: of the validation split.")),
         **BOUND,
     )
     most_kb = size.number_input(
-        "File, kB",
+        tr("File, kB"),
         0.0,
         1e6,
         0.0,
         1.0,
         format="%.1f",
         key="kb",
-        help=glossary.about("File", "A kB is 1,000 bytes. 0: no limit."),
+        help=glossary.about("File", tr("A kB is 1,000 bytes. 0: no limit.")),
         **BOUND,
     )
     most_m = macs.number_input(
-        "MACs, M",
+        tr("MACs, M"),
         0.0,
         1e6,
         0.0,
@@ -73,12 +76,13 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
         format="%.2f",
         key="most_macs",
         help=glossary.about(
-            "MACs", "Here in millions; those by zero count too, for they take time. 0: no limit."
+            "MACs",
+            tr("Here in millions; those by zero count too, for they take time. 0: no limit."),
         ),
         **BOUND,
     )
     most_ms = ms.number_input(
-        "Milliseconds",
+        tr("Milliseconds"),
         0.0,
         1e4,
         0.0,
@@ -87,28 +91,31 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
         key="ms",
         help=glossary.about(
             "Milliseconds",
-            "Here of one image in ONNX Runtime, floats, one thread; measured on this machine beside"
-            " whatever else it does. Zeros are not faster. 0: no limit.",
+            tr(
+                "Here of one image in ONNX Runtime, floats, one thread; measured on this machine"
+                " beside whatever else it does. Zeros are not faster. 0: no limit."
+            ),
         ),
         **BOUND,
     )
     models = networks_choice(network, dataset, "goal_networks")
     left, right, last = st.columns([2, 2, 1.4], gap="small")
     with left:
-        minutes = _select("Search for", MINUTES, "minutes", "3", "Time of work, not of waiting.")
+        text = tr("Time of work, not of waiting.")
+        minutes = _select(tr("Search for"), MINUTES, "minutes", "3", text)
     with right:
         text = glossary.about(
-            "Train on", "Here how long, after each step. Never: only what takes a second."
+            "Train on", tr("Here how long, after each step. Never: only what takes a second.")
         )
-        epochs = _select("Train on", EPOCHS, "goal_epochs", "1", text)
+        epochs = _select(tr("Train on"), EPOCHS, "goal_epochs", "1", text)
     with last:
         seed = st.number_input(
-            "Seed",
+            tr("Seed"),
             0,
             2**31 - 1,
             0,
             key="goal_seed",
-            help=glossary.about("Seed", "Here of the search."),
+            help=glossary.about("Seed", tr("Here of the search.")),
             **BOUND,
         )
     try:
@@ -125,7 +132,8 @@ def goal_controls(network: str, dataset: str) -> Goal | None:
             seed=int(seed),
         )
     except CompressionError as e:
-        st.caption(f":red[{str(e)[0].upper()}{str(e)[1:]}.]")
+        reason = f"{str(e)[0].upper()}{str(e)[1:]}"
+        st.caption(tr(":red[{reason}.]", reason=reason))
         return None
 
 
@@ -135,7 +143,7 @@ def _select(label: str, words: dict[str, str], key: str, default: str, help: str
         label,
         options,
         options.index(default),
-        format_func=lambda w: words[w],
+        format_func=lambda w: tr(words[w]),
         key=key,
         help=help,
         **BOUND,
@@ -161,15 +169,15 @@ def turn_to(goal: Goal) -> None:
 def headline(goal: Goal, found: Answer, where: str) -> str:
     """One sentence with the answer in it."""
     if found.best:
-        one = found.best
-        return f"{where}: {amount(one, goal.minimize)} within {_limits(goal)}"
+        best = amount(found.best, goal.minimize)
+        return tr("{where}: {best} within {limits}", where=where, best=best, limits=_limits(goal))
     if found.nearest:
-        return f"{where}: nothing within {_limits(goal)} so far"
-    return f"{where}: {goal.label}"
+        return tr("{where}: nothing within {limits} so far", where=where, limits=_limits(goal))
+    return tr("{where}: {goal}", where=where, goal=goal.label)
 
 
 def _limits(goal: Goal) -> str:
-    return " and ".join(WORDS[name](limit) for name, limit in goal.limits.items())
+    return tr(" and ").join(WORDS[name](limit) for name, limit in goal.limits.items())
 
 
 def amount(one: Tried, measure: str) -> str:
@@ -181,34 +189,50 @@ def amount(one: Tried, measure: str) -> str:
 def lost(one: Tried) -> str:
     """`0.46 pt lost`, `0.12 pt gained`, `nothing lost`."""
     if abs(one.points) < 0.005:
-        return "nothing lost"
-    return f"{abs(one.points):.2f}{units.NBSP}pt {'lost' if one.points > 0 else 'gained'}"
+        return tr("nothing lost")
+    points = f"{abs(one.points):.2f}{units.NBSP}pt"
+    if one.points > 0:
+        return tr("{points} lost", points=points)
+    return tr("{points} gained", points=points)
 
 
 def explained(goal: Goal, found: Answer) -> list[str]:
     """What binds, what one step more would cost, or what was nearest."""
     lines = []
     if found.nearest:
-        over = 100 * excess(goal, found.nearest)
+        near = found.nearest
         lines.append(
-            f"Nearest: {found.nearest.recipe.label}, {amount(found.nearest, 'bytes')},"
-            f" {lost(found.nearest)}: {over:.0f}{units.NBSP}% beyond a limit."
+            tr(
+                "Nearest: {recipe}, {size}, {lost}: {over} beyond a limit.",
+                recipe=near.recipe.label,
+                size=amount(near, "bytes"),
+                lost=lost(near),
+                over=units.percent(excess(goal, near), 0),
+            )
         )
     if found.best and found.binds:
         name, share = found.binds
-        limit = goal.limits[name]
-        used = found.best.value(name)
-        words = WORDS[name](limit)
+        used = max(0.0, found.best.value(name))
         what = {**WORDS, "macs": units.quantity, "points": lambda v: f"{v:.2f}"}[name]
         lines.append(
-            f"The limit that binds: **{what(max(0.0, used))}** of at most {words} are used"
-            f" ({100 * max(0.0, share):.0f}{units.NBSP}%)."
+            tr(
+                "The limit that binds: **{used}** of at most {limit} are used ({share}).",
+                used=what(used),
+                limit=WORDS[name](goal.limits[name]),
+                share=units.percent(max(0.0, share), 0),
+            )
         )
     if found.best and found.further:
         more, aim = found.further, goal.minimize
         lines.append(
-            f"One step more: {amount(more, aim)} instead of {amount(found.best, aim)}, and"
-            f" {lost(more)} instead of {lost(found.best)}: beyond the limits."
+            tr(
+                "One step more: {more} instead of {best}, and {more_lost} instead of {lost}:"
+                " beyond the limits.",
+                more=amount(more, aim),
+                best=amount(found.best, aim),
+                more_lost=lost(more),
+                lost=lost(found.best),
+            )
         )
     return lines
 
@@ -218,12 +242,13 @@ def card(one: Tried, name: str, engine: Engine, where: Any) -> None:
     recipe = one.recipe
     result = engine.result(Ask(recipe, "test"))
     with where.container(border=True, gap="small"):
-        st.markdown(f"**{name}** :small[run {recipe.digest[:4]}]  \n{recipe.label}")
+        run = tr("run {digest}", digest=recipe.digest[:4])
+        st.markdown(f"**{name}** :small[{run}]  \n{recipe.label}")
         size, accuracy = st.columns(2, gap="small", wrap=False)
         dense = engine.result(Ask(recipe.dense))
         ratio = units.times(dense.cost.fp32_bytes / one.bytes) if dense else None
         size.metric(
-            "File",
+            tr("File"),
             units.size(one.bytes),
             ratio,
             delta_color="off",
@@ -231,13 +256,13 @@ def card(one: Tried, name: str, engine: Engine, where: Any) -> None:
             help=glossary.about("File"),
         )
         accuracy.metric(
-            "Validation",
+            tr("Validation"),
             f"{-one.points:+.2f} pt".replace("-", units.MINUS),
             _on_test(result),
             delta_color="off",
             delta_arrow="off",
             help=glossary.about(
-                "Validation", "The test images were not looked at before the search ended."
+                "Validation", tr("The test images were not looked at before the search ended.")
             ),
         )
         links(recipe)
@@ -245,9 +270,11 @@ def card(one: Tried, name: str, engine: Engine, where: Any) -> None:
 
 def _on_test(result: Result | None) -> str:
     if result is None or result.test is None or result.test.change is None:
-        return "test: later"
-    noise = ", noise" if result.test.change.within_noise else ""
-    return f"test: {units.points(result.test.change.difference, 2)}{noise}"
+        return tr("test: later")
+    points = units.points(result.test.change.difference, 2)
+    if result.test.change.within_noise:
+        return tr("test: {points}, noise", points=points)
+    return tr("test: {points}", points=points)
 
 
 def links(recipe: Recipe) -> None:
@@ -257,13 +284,13 @@ def links(recipe: Recipe) -> None:
         if turned:
             st.page_link(
                 "pages/compress.py",
-                label="Compress",
+                label=tr("Compress"),
                 icon=":material/tune:",
                 query_params=turned,
             )
         st.page_link(
             "pages/recipes.py",
-            label="Recipe",
+            label=tr("Recipe"),
             icon=":material/receipt_long:",
             query_params=steps.link(recipe),
         )
@@ -274,18 +301,19 @@ def table(found: Sequence[Tried], goal: Goal) -> list[dict[str, object]]:
     order = sorted(found, key=lambda t: (max(0.0, excess(goal, t)), t.value(goal.minimize)))
     return [
         {
-            "Recipe": t.recipe.label,
-            "Network": NETWORKS[t.recipe.model].title,
-            "File, kB": t.bytes / 1000,
-            "Multiply-adds, M": t.macs / 1e6,
-            "Points lost": t.points,
-            **({"Milliseconds": t.ms} if goal.most_ms else {}),
-            "Seconds": t.seconds,
-            "Within": excess(goal, t) <= 0,
+            marked("Recipe"): t.recipe.label,
+            marked("Network"): NETWORKS[t.recipe.model].title,
+            marked("File, kB"): t.bytes / 1000,
+            marked("Multiply-adds, M"): t.macs / 1e6,
+            marked("Points lost"): t.points,
+            **({marked("Milliseconds"): t.ms} if goal.most_ms else {}),
+            marked("Seconds"): t.seconds,
+            marked("Within"): excess(goal, t) <= 0,
         }
         for t in order
     ]
 
 
 def name_of(goal: Goal) -> str:
-    return f"{', '.join(NETWORKS[m].title for m in goal.models)} on {DATASETS[goal.dataset].title}"
+    networks = tr(", ").join(NETWORKS[m].title for m in goal.models)
+    return tr("{networks} on {dataset}", networks=networks, dataset=DATASETS[goal.dataset].title)

@@ -18,10 +18,12 @@ def listen() -> None:
     language = st.session_state.get(KEY) or _named(st.query_params.get(KEY))
     context = get_script_run_ctx()
     if context is not None:
-        _languages.pop(context.session_id, None)
-        _languages[context.session_id] = language or best(st.context.locale)
+        before = _languages.pop(context.session_id, None)
+        now = _languages[context.session_id] = language or best(st.context.locale)
         while len(_languages) > REMEMBERED:
             del _languages[next(iter(_languages))]
+        if before not in (None, now):
+            _choose_again()
 
 
 def switch() -> None:
@@ -36,6 +38,14 @@ def switch() -> None:
         persist_state="session",
         required=True,
     )
+
+
+def _choose_again() -> None:
+    """Browsers name what is chosen by its label, as does the address: tell them the new ones."""
+    for key in list(st.session_state):
+        value = st.session_state[key]
+        if isinstance(value, str | list | tuple):
+            st.session_state[key] = value
 
 
 def _named(said: str | None) -> str | None:

@@ -12,6 +12,7 @@ import streamlit as st
 
 from compression import figures, units
 from compression.labels import NOTHING, Label
+from compression.language import marked, tr
 from compression.metrics import BYTES, COUNT, MEASURES
 from compression.networks import NETWORKS
 from compression.recipe import Recipe
@@ -20,7 +21,12 @@ from compression.result import Result
 
 from . import exploring, frame
 
-COLOURS = {"pruned": "orange", "quantized": "blue", "distilled": "green", "combined": "violet"}
+COLOURS = {
+    marked("pruned"): "orange",
+    marked("quantized"): "blue",
+    marked("distilled"): "green",
+    marked("combined"): "violet",
+}
 ALWAYS = ("bytes", "accuracy", "lost", "nonzero_macs")  # measures that are always columns
 HEIGHT, ROW = 196, 34  # pixels
 
@@ -38,15 +44,19 @@ def table(
     rows = frame_of(order, cloud, labels, split, networks)
     config: dict[str, Any] = {
         _head(key): st.column_config.NumberColumn(
-            format="compact" if MEASURES[key].unit is COUNT else "%.2f"
+            _shown(key), format="compact" if MEASURES[key].unit is COUNT else "%.2f"
         )
         for key in _measures(cloud.axes)
     }
     config["Method"] = st.column_config.MultiselectColumn(
-        options=list(COLOURS), color=list(COLOURS.values()), width=96
+        options=list(COLOURS), color=list(COLOURS.values()), format_func=tr, width=96
     )
     config[_head("bytes")] = st.column_config.ProgressColumn(
-        format="%.1f", min_value=0, max_value=float(rows[_head("bytes")].max()), color="violet"
+        _shown("bytes"),
+        format="%.1f",
+        min_value=0,
+        max_value=float(rows[_head("bytes")].max()),
+        color="violet",
     )
     key = f"table-{hash(tuple(digests))}"  # other rows, another choice of rows
     event: Any = frame.table(
@@ -58,7 +68,7 @@ def table(
         key=key,
         on_select=partial(exploring.pick_row, key, digests),
         selection_mode="multi-row",
-        alt="All runs: recipe, method, file size, accuracy",
+        alt=tr("All runs: recipe, method, file size, accuracy"),
         column_config=config,
     )
     return [order[i].recipe for i in event.selection.rows if i < len(order)]
@@ -80,18 +90,18 @@ def frame_of(
     """The table of these results, a row each."""
     on_front = cloud.on_front
     columns: dict[str, list[Any]] = {
-        "Run": [_name(r.digest, labels.get(r.digest, NOTHING)) for r in order],
-        "Recipe": [r.recipe.label for r in order],
-        "Method": [[figures.family_of(r.recipe)] for r in order],
+        marked("Run"): [_name(r.digest, labels.get(r.digest, NOTHING)) for r in order],
+        marked("Recipe"): [r.recipe.label for r in order],
+        marked("Method"): [[figures.family_of(r.recipe)] for r in order],
     }
     if networks:
-        columns["Network"] = [NETWORKS[r.recipe.model].title for r in order]
+        columns[marked("Network")] = [NETWORKS[r.recipe.model].title for r in order]
     for key in _measures(cloud.axes):
         columns[_head(key)] = _column(key, order, split)
-    columns["Against dense"] = [_verdict(r, split) for r in order]
-    columns["Place"] = [_role(r, on_front) for r in order]
+    columns[marked("Against dense")] = [_verdict(r, split) for r in order]
+    columns[marked("Place")] = [_role(r, on_front) for r in order]
     if any(r.recipe.seed for r in order):
-        columns["Seed"] = [r.recipe.seed for r in order]
+        columns[marked("Seed")] = [r.recipe.seed for r in order]
     return pd.DataFrame(columns)
 
 
@@ -109,11 +119,23 @@ def _name(digest: str, label: Label) -> str:
 
 
 def _head(key: str) -> str:
-    """The title of a measure's column, with the unit of its numbers."""
+    """The name of a measure's column, with the unit of its numbers."""
+    title, unit = _named(key)
+    return f"{title}, {unit}" if unit else title
+
+
+def _shown(key: str) -> str:
+    """What is written above it."""
+    title, unit = _named(key)
+    return tr("{title}, {unit}", title=tr(title), unit=tr(unit)) if unit else tr(title)
+
+
+def _named(key: str) -> tuple[str, str]:
+    """A measure, and the unit of its numbers where the title does not say it."""
     measure = MEASURES[key]
     unit = "kB" if measure.unit is BYTES else measure.unit.hover[1].strip()
-    title = "File" if key == "bytes" else measure.title
-    return f"{title}, {unit}" if unit and key != "lost" else title
+    title = marked("File") if key == "bytes" else measure.title
+    return title, "" if key == "lost" else unit
 
 
 def _column(key: str, results: list[Result], split: str) -> list[Any]:
@@ -129,14 +151,14 @@ def _verdict(result: Result, split: str) -> str:
     if change is None:
         return ""
     if change.within_noise:
-        return "within noise"
-    return "gained" if change.difference > 0 else "lost"
+        return tr("within noise")
+    return tr("gained") if change.difference > 0 else tr("lost")
 
 
 def _role(result: Result, on_front: set[str]) -> str:
     if result.digest in on_front:
-        return "front"
-    return "reference" if is_reference(result.recipe) else ""
+        return tr("front")
+    return tr("reference") if is_reference(result.recipe) else ""
 
 
 def reach(d: figures.Reach | None) -> None:
@@ -144,20 +166,20 @@ def reach(d: figures.Reach | None) -> None:
     if d is None:
         return
     most = max(1.0, *(area for *_, area, _ in d.rows))
-    st.markdown("**How much each method reaches**")
+    st.markdown(tr("**How much each method reaches**"))
     frame.table(
         pd.DataFrame(
             {
-                "Of": [name for name, *_ in d.rows],
-                "Hypervolume": [area if n else None for *_, area, n in d.rows],
-                "Runs": [n for *_, n in d.rows],
-                "The distance to it is": [shows for _, shows, *_ in d.rows],
+                marked("Of"): [tr(name) for name, *_ in d.rows],
+                marked("Hypervolume"): [area if n else None for *_, area, n in d.rows],
+                marked("Runs"): [n for *_, n in d.rows],
+                marked("The distance to it is"): [tr(shows) for _, shows, *_ in d.rows],
             }
         ),
         hide_index=True,
         row_height=ROW,
-        placeholder="none yet",
-        alt="Hypervolume of each method and of each reference",
+        placeholder=tr("none yet"),
+        alt=tr("Hypervolume of each method and of each reference"),
         column_config={
             "Hypervolume": st.column_config.ProgressColumn(
                 format="%.2f",
@@ -167,17 +189,22 @@ def reach(d: figures.Reach | None) -> None:
             )
         },
     )
-    none = [name for name, shows, _, n in d.rows if shows and not n]
+    none = [tr(name) for name, shows, _, n in d.rows if shows and not n]
     if none:
-        st.markdown(f":small[No runs yet of: {', '.join(none)}.]")
+        st.markdown(tr(":small[No runs yet of: {methods}.]", methods=tr(", ").join(none)))
         st.page_link(
             "pages/search.py",
-            label="Make them by a sweep",
+            label=tr("Make them by a sweep"),
             icon=":material/search:",
-            query_params={"view": "Sweep"},
+            query_params={"view": tr("Sweep")},
         )
+    accuracy = f"{d.accuracy:.1f}{units.NBSP}%"
     st.caption(
-        "Area that a front covers, size in factors of ten, accuracy in points, from"
-        f" {units.size(d.bytes)} and {d.accuracy:.1f}{units.NBSP}% on: ten times smaller at no loss"
-        f" covers {figures.BELOW:.0f}."
+        tr(
+            "Area that a front covers, size in factors of ten, accuracy in points, from {size} and"
+            " {accuracy} on: ten times smaller at no loss covers {area:.0f}.",
+            size=units.size(d.bytes),
+            accuracy=accuracy,
+            area=figures.BELOW,
+        )
     )

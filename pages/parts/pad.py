@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from compression.drawings import Strokes, strokes
+from compression.language import tr
 from compression.settings import ROOT
 
 KEPT = "drawing"  # of the session: the lines, for when the pad is shown again
@@ -22,7 +23,13 @@ _PAD = st.components.v2.component(
 def pad(key: str) -> tuple[Strokes, bool]:
     """What is drawn, and whether the pen is down. Raises InvalidInput for what no pad sends."""
     kept: list[list[int]] = st.session_state.get(KEPT, [])
-    found: Any = _PAD(key=key, data={"lines": kept}, on_drawing_change=lambda: None).drawing
+    words = {
+        "pad": tr("Drawing pad: draw with mouse, pen or finger"),
+        "undo": tr("Undo"),
+        "clear": tr("Clear"),
+    }
+    data = {"lines": kept, "words": words}
+    found: Any = _PAD(key=key, data=data, on_drawing_change=lambda: None).drawing
     if not isinstance(found, dict):
         return strokes(kept), False
     drawn = strokes(found.get("lines"))

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import streamlit as st
 
+from compression.language import tr
 from compression.settings import settings
 
 NEEDED = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
@@ -29,17 +30,21 @@ def admit() -> None:
     if not settings().login or st.user.get("is_logged_in"):
         return
     st.title("Compression Lab", anchor=False)
-    st.markdown("This lab is for people who log in.")
-    st.button("Log in", icon=":material/login:", on_click=st.login, key="login")
+    st.markdown(tr("This lab is for people who log in."))
+    st.button(tr("Log in"), icon=":material/login:", on_click=st.login, key="login")
     st.stop()
 
 
 def leave() -> None:
     """Who is logged in, and the button to log out; nothing where nobody logs in."""
     if settings().login:
-        name = str(st.user.get("name") or st.user.get("email") or "this person")
+        name = str(st.user.get("name") or st.user.get("email") or tr("this person"))
         st.button(
-            "Log out", type="tertiary", on_click=st.logout, key="logout", help=f"You are {name}."
+            tr("Log out"),
+            type="tertiary",
+            on_click=st.logout,
+            key="logout",
+            help=tr("You are {name}.", name=name),
         )
 
 

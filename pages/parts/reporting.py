@@ -14,6 +14,7 @@ from compression import units
 from compression.address import export_address, parse_recipe, query, recipe_text
 from compression.errors import CompressionError
 from compression.jobs import Ask, Engine
+from compression.language import marked, tr
 from compression.pipeline import missing_training
 from compression.price import CURRENCY, INPUTS, LINES, Prices
 from compression.recipe import Recipe
@@ -37,7 +38,7 @@ from compression.result import Preview
 from . import cached, comparing
 from .steps import plain, short
 
-VIEW = "Report"  # of the Export page
+VIEW = marked("Report")  # of the Export page
 BESIDE = "beside"  # of the address: texts of recipes as on Compare
 HEIGHT = 640  # pixels of the preview
 WAIT = 0.2  # seconds that the page waits for a score before it draws without it
@@ -47,7 +48,7 @@ KEPT: dict[str, Any] = dict(persist_state="session")
 def link(recipe: Recipe, others: Sequence[Recipe] = ()) -> dict[str, str]:
     """Query parameters of the page that reports a run beside others."""
     beside = [recipe_text(r) for r in others if r not in (recipe, recipe.dense)][:MOST_OTHERS]
-    found = query(recipe) | {"export_view": VIEW}
+    found = query(recipe) | {"export_view": tr(VIEW)}
     return found | {BESIDE: comparing.BETWEEN_RUNS.join(beside)} if beside else found
 
 
@@ -55,10 +56,10 @@ def way(recipe: Recipe, others: Sequence[Recipe], label: str = VIEW) -> None:
     """A link to that page."""
     st.page_link(
         "pages/export.py",
-        label=label,
+        label=tr(label),
         icon=":material/article:",
         query_params=link(recipe, others),
-        help="One page that others can read and check, with all of this in it.",
+        help=tr("One page that others can read and check, with all of this in it."),
     )
 
 
@@ -104,19 +105,22 @@ def _companions(recipe: Recipe, engine: Engine) -> list[Recipe]:
 
     st.session_state["beside_picked"] = [r.digest for r in chosen if r.digest in recipes]
     st.multiselect(
-        "Beside these runs",
+        tr("Beside these runs"),
         list(recipes),
         format_func=words,
         key="beside_picked",
         max_selections=MOST_OTHERS,
         on_change=picked,
-        placeholder="The dense network and fair references; choose others",
-        help="The dense network, random pruning and uniform levels are always there, as far as"
-        " they need no training.",
+        placeholder=tr("The dense network and fair references; choose others"),
+        help=tr(
+            "The dense network, random pruning and uniform levels are always there, as far as"
+            " they need no training."
+        ),
     )
     untrained = [r for r in chosen if missing_training(r, engine.store)]
     for r in untrained:
-        st.markdown(f":small[{plain(r.label)} is left out: it has to be trained first.]")
+        said = tr("{run} is left out: it has to be trained first.", run=plain(r.label))
+        st.markdown(f":small[{said}]")
     return [r for r in chosen if r.digest in recipes and r not in untrained]
 
 
@@ -131,7 +135,8 @@ def _arrive(dataset: str) -> None:
         try:
             found.append(parse_recipe(text, dataset))
         except CompressionError as e:
-            st.markdown(f":small[:red[A run of the link can't be read: {short(e)}.]]")
+            said = tr("A run of the link can't be read: {reason}.", reason=short(e))
+            st.markdown(f":small[:red[{said}]]")
     st.session_state[BESIDE] = list(dict.fromkeys(found))[:MOST_OTHERS]
 
 
@@ -157,24 +162,29 @@ def _made(recipe: Recipe, others: list[Recipe], split: str, engine: Engine) -> R
     failure = next(filter(None, map(engine.failure, asks)), "")
     place = st.empty()
     if failure:
-        place.markdown(f":small[:red[It can't be reported: {plain(failure)}.]]")
+        _say_why_not(place, failure)
         return None
     if missing:
         st.fragment(_watch, run_every=cached.tick(True))(asks, len(missing))
         return None
-    place.caption("The file is being read back and scored again.")
+    place.caption(tr("The file is being read back and scored again."))
     runs = (recipe, *others)
     try:
         made = cached.report(recipe.digest, tuple(r.digest for r in others), split, runs)
     except CompressionError as e:
-        place.markdown(f":small[:red[It can't be reported: {plain(str(e))}.]]")
+        _say_why_not(place, str(e))
         return None
     except TimeoutError:  # of busy workers
-        place.markdown("The workers are busy; this goes on by itself.")
+        place.markdown(tr("The workers are busy; this goes on by itself."))
         st.fragment(_again, run_every=5.0)()
         return None
     place.empty()
     return made
+
+
+def _say_why_not(place: Any, reason: str) -> None:
+    said = tr("It can't be reported: {reason}.", reason=plain(reason))
+    place.markdown(f":small[:red[{said}]]")
 
 
 def _look(asks: list[Ask], engine: Engine) -> list[Ask]:
@@ -196,13 +206,18 @@ def _watch(asks: list[Ask], missing: int) -> None:
     if len(left) != missing or any(map(engine.failure, asks)):
         st.rerun(scope="app")
     found, known = engine.known(left[0]), len(asks) - len(left)
-    part, seen = 0.0, ""
+    part, of = 0.0, len(asks)
+    text = tr("Scoring on the test images: {known} of {runs} runs", known=known, runs=of)
     if isinstance(found, Preview):
         e = found.estimate
         part = e.seen / e.total
-        seen = f", of the next one {units.grouped(e.seen)} of {units.grouped(e.total)} images"
-    text = f":small[Scoring on the test images: {known} of {len(asks)} runs{seen}]"
-    st.progress((known + part) / len(asks), text)
+        text = tr(
+            "{scoring}, of the next one {seen} of {total} images",
+            scoring=text,
+            seen=units.grouped(e.seen),
+            total=units.grouped(e.total),
+        )
+    st.progress((known + part) / of, f":small[{text}]")
 
 
 def _again() -> None:
@@ -218,27 +233,28 @@ def _again() -> None:
 def _words(found: Report) -> Text | None:
     """Title, summary and note: the lab's own, until somebody writes others."""
     own = Text(title(found, Text()), summary(found), note(found, Text()))
-    digest = found.chosen.digest
+    keys = {what: f"report_{what}-{found.chosen.digest}" for what in LONGEST}
+    last: dict[str, str] = st.session_state.setdefault("report_own", {})
+    for what, key in keys.items():  # words that nobody wrote follow the language
+        if st.session_state.get(key, last.get(key)) == last.get(key):
+            st.session_state[key] = getattr(own, what)
+        last[key] = getattr(own, what)
     given = dict(
-        title=st.text_input(
-            "Title", own.title, LONGEST["title"], key=f"report_title-{digest}", **KEPT
-        ),
+        title=st.text_input(tr("Title"), max_chars=LONGEST["title"], key=keys["title"], **KEPT),
         summary=st.text_area(
-            "Summary",
-            own.summary,
+            tr("Summary"),
             height=122,
             max_chars=LONGEST["summary"],
-            key=f"report_summary-{digest}",
-            help="Clear it to have the lab's own words again.",
+            key=keys["summary"],
+            help=tr("Clear it to have the lab's own words again."),
             **KEPT,
         ),
         note=st.text_area(
-            "Note",
-            own.note,
+            tr("Note"),
             height=68,
             max_chars=LONGEST["note"],
-            key=f"report_note-{digest}",
-            placeholder="Why this run, for whom, what is to be decided",
+            key=keys["note"],
+            placeholder=tr("Why this run, for whom, what is to be decided"),
             **KEPT,
         ),
     )
@@ -258,13 +274,13 @@ def _costs(found: Report) -> Prices | None:
     head = st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     )
-    head.markdown("**What it costs to send and to keep** :small[arithmetic on your inputs]")
+    head.markdown(tr("**What it costs to send and to keep** :small[arithmetic on your inputs]"))
     with (
-        head.popover("Inputs", icon=":material/edit:", type="tertiary"),
+        head.popover(tr("Inputs"), icon=":material/edit:", type="tertiary"),
         st.grid(2, min_column_width=110),
     ):
         inputs = {key: _input(key) for key in INPUTS}
-        currency = st.text_input("Currency", "$", CURRENCY, key="cost_currency", **KEPT)
+        currency = st.text_input(tr("Currency"), "$", CURRENCY, key="cost_currency", **KEPT)
     try:
         prices = Prices(inputs, currency or "$")
     except CompressionError as e:
@@ -273,10 +289,10 @@ def _costs(found: Report) -> Prices | None:
     cost, base = found.chosen.cost, found.chosen.baseline
     rows = [
         {
-            "": line.title,
-            "Dense": prices.text(key, base.fp32_bytes),
-            "This file": prices.text(key, cost.bytes),
-            "Formula": f":small[{line.formula}]",
+            "": tr(line.title),
+            tr("Dense"): prices.text(key, base.fp32_bytes),
+            tr("This file"): prices.text(key, cost.bytes),
+            tr("Formula"): f":small[{line.formula}]",
         }
         for key, line in LINES.items()
     ]
@@ -284,7 +300,7 @@ def _costs(found: Report) -> Prices | None:
         pd.DataFrame(rows),
         border="horizontal",
         hide_index=True,
-        alt="Costs of the dense file and of this one, with their formulas",
+        alt=tr("Costs of the dense file and of this one, with their formulas"),
     )
     return prices
 
@@ -310,15 +326,27 @@ def _files(found: Report, text: Text, prices: Prices) -> None:
 
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for label, ending, icon, data, about in (
-            ("Report", ".html", "article", html, "One page that opens anywhere, also offline."),
+            (
+                tr("Report"),
+                ".html",
+                "article",
+                html,
+                tr("One page that opens anywhere, also offline."),
+            ),
             (
                 "JSON",
                 ".json",
                 "data_object",
                 lambda: to_json(found, text, prices, address),
-                "The same for other tools; docs/report.md says what is in it.",
+                tr("The same for other tools; docs/report.md says what is in it."),
             ),
-            ("Runs", ".csv", "table", lambda: to_csv(found.runs), "All runs of this network."),
+            (
+                tr("Runs"),
+                ".csv",
+                "table",
+                lambda: to_csv(found.runs),
+                tr("All runs of this network."),
+            ),
         ):
             st.download_button(
                 f"{label} ({ending})",
@@ -329,6 +357,6 @@ def _files(found: Report, text: Text, prices: Prices) -> None:
                 key=f"take-report{ending}",
                 help=about,
             )
-        shown = st.toggle("Preview", key="report_preview", **KEPT)
+        shown = st.toggle(tr("Preview"), key="report_preview", **KEPT)
     if shown:
-        st.iframe(html(), height=HEIGHT, alt="The report as it will look")
+        st.iframe(html(), height=HEIGHT, alt=tr("The report as it will look"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import streamlit as st
 
 from compression import figures, glossary, phrases, units
 from compression.errors import CompressionError
 from compression.labels import NAME, NOTE, NOTHING, Label
+from compression.language import marked, tr
 from compression.lineage import Lineage
 from compression.metrics import MEASURES
 from compression.recipe import Recipe
@@ -18,9 +20,9 @@ from compression.result import Result
 
 from . import cached, comparing, controls, exploring, frame, panels, people, reporting
 
-PARTS = ("Figures", "Origin", "Notes")
+PARTS = FIGURES, ORIGIN, NOTES = marked("Figures"), marked("Origin"), marked("Notes")
 TREE = 150  # pixels of the tree
-NOT_ALLOWED = "Only those whom this lab names may delete runs."
+NOT_ALLOWED = marked("Only those whom this lab names may delete runs.")
 
 
 @dataclass(frozen=True)
@@ -40,24 +42,25 @@ def card(digest: str, known: Known, chosen: Sequence[Recipe]) -> None:
     head = st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="top", gap=None
     )
-    head.markdown(
-        f"**{_plain(label.name) or result.recipe.label}**"
-        f" :small[{result.recipe.label + ', ' if label.name else ''}run {digest[:4]}]",
-        width=150,
-    )
+    words = result.recipe.label
+    run = tr("run {digest}", digest=digest[:4])
+    if label.name:
+        run = tr("{recipe}, run {digest}", recipe=words, digest=digest[:4])
+    head.markdown(f"**{_plain(label.name) or words}** :small[{run}]", width=150)
     head.button(
         "",
         icon=":material/star:" if label.starred else ":material/star_border:",
         key="star",
         type="tertiary",
-        help="Take the star away" if label.starred else "Star this run",
+        help=tr("Take the star away") if label.starred else tr("Star this run"),
         on_click=_say,
         args=(digest, replace(label, starred=not label.starred)),
     )
-    part = frame.choice("Show", PARTS, "run_part", collapsed=True, width="stretch")
-    if part == "Figures":
+    look: dict[str, Any] = dict(collapsed=True, width="stretch", format_func=tr)
+    part = frame.choice(tr("Show"), PARTS, "run_part", **look)
+    if part == FIGURES:
         _figures(result, known)
-    elif part == "Origin":
+    elif part == ORIGIN:
         _origin(result, known)
     else:
         _notes(result, label)
@@ -76,15 +79,17 @@ def _figures(result: Result, known: Known) -> None:
     first, second = st.columns(2, gap="small", wrap=False)
     lost = accuracy.change and not accuracy.change.within_noise and accuracy.change.difference < 0
     first.metric(
-        "Accuracy",
+        tr("Accuracy"),
         units.percent(accuracy.value),
-        units.points(accuracy.change.difference) if accuracy.change else "dense",
+        units.points(accuracy.change.difference) if accuracy.change else tr("dense"),
         delta_color="red" if lost else "off",
         delta_arrow="off",
-        help=glossary.about("Accuracy", f"Here on the {split} split."),
+        help=glossary.about(
+            "Accuracy", tr("Here on the {split} split.", split=panels.split_word(split))
+        ),
     )
     second.metric(
-        "File",
+        tr("File"),
         units.size(result.cost.bytes),
         units.times(result.ratio),
         help=glossary.about("File"),
@@ -92,14 +97,15 @@ def _figures(result: Result, known: Known) -> None:
         delta_arrow="off",
     )
     both = [
-        f"{text} {units.percent(a.value, 2)}"
+        f"{tr(text)} {units.percent(a.value, 2)}"
         for s, text in frame.SPLITS.items()
         if (a := result.accuracy(s))
     ]
-    st.markdown(f"{' · '.join(both)}. {phrases.loss_words(accuracy).capitalize()}.")
+    said = phrases.loss_words(accuracy).capitalize()
+    st.markdown(tr("{scores}. {loss}.", scores=" · ".join(both), loss=said))
     beside = _beside(result, known)
     if beside:
-        beside = ["Against the next on its front:", *beside]
+        beside = [tr("Against the next on its front:"), *beside]
     st.caption("  \n".join([*_seeds(result, known), *beside]))
 
 
@@ -111,8 +117,13 @@ def _seeds(result: Result, known: Known) -> list[str]:
     scores = [known.results[s.digest].accuracy(known.split) for s in point.seeds]
     m = mean([a.value for a in scores if a])
     return [
-        f"Seed {result.recipe.seed}; over {m.n} seeds {units.percent(m.value, 2)}"
-        f" ±{100 * (m.high - m.value):.2f} (mean and its 95 % interval)."
+        tr(
+            "Seed {seed}; over {n} seeds {mean} ±{half:.2f} (mean and its 95 % interval).",
+            seed=result.recipe.seed,
+            n=m.n,
+            mean=units.percent(m.value, 2),
+            half=100 * (m.high - m.value),
+        )
     ]
 
 
@@ -145,8 +156,8 @@ def _against(other: Result, result: Result, split: str) -> str:
     change = cached.change(other.digest, result.digest, result.recipe.dataset, split)
     if change is None:
         return words
-    sure = "within noise" if change.within_noise else f"p = {change.p_value:.1g}"
-    return f"{words}, {units.points(change.difference, 2)}, {sure}"
+    sure = tr("within noise") if change.within_noise else f"p = {change.p_value:.1g}"
+    return tr(", ").join([words, units.points(change.difference, 2), sure])
 
 
 def _origin(result: Result, known: Known) -> None:
@@ -165,19 +176,30 @@ def _origin(result: Result, known: Known) -> None:
                 disabled=digest == result.digest,
                 on_click=exploring.pick,
                 args=(digest,),
-                help="This run" if digest == result.digest else "Show this run",
+                help=tr("This run") if digest == result.digest else tr("Show this run"),
             )
     tree = figures.tree_data(result.recipe, lineage, known.results, known.split)
     frame.chart(
         figures.draw_tree(tree, frame.colours(), TREE),
         "tree",
-        f"Accuracy of {len(tree.leaves)} runs from the dense network to this one and beyond",
+        tr(
+            "Accuracy of {n} runs from the dense network to this one and beyond",
+            n=len(tree.leaves),
+        ),
         on_select=lambda: exploring.pick_point("tree"),
         selection_mode="points",
     )
     siblings, children = (sum(x.role == role for x in tree.leaves) for role in ("sibling", "child"))
-    rest = f", {tree.left_out} more not drawn" if tree.left_out else ""
-    st.caption(f"{siblings} others from the same parent, {children} made of it{rest}.")
+    counts = dict(siblings=siblings, children=children)
+    if tree.left_out:
+        said = tr(
+            "{siblings} others from the same parent, {children} made of it, {more} more not drawn.",
+            more=tree.left_out,
+            **counts,
+        )
+    else:
+        said = tr("{siblings} others from the same parent, {children} made of it.", **counts)
+    st.caption(said)
 
 
 def _say(digest: str, label: Label) -> None:
@@ -193,7 +215,7 @@ def _write(digest: str, label: Label, what: str) -> None:
     try:
         label = replace(label, **{what: st.session_state[f"{what}-{digest}"]})
     except CompressionError as e:
-        st.session_state["label_trouble"] = f"Not kept: {e}."
+        st.session_state["label_trouble"] = tr("Not kept: {reason}.", reason=e)
         return
     _say(digest, label)
 
@@ -205,10 +227,14 @@ def _notes(result: Result, label: Label) -> None:
         st.session_state[f"{what}-{digest}"] = getattr(label, what)
     box = st.container()  # of its natural height
     box.text_input(
-        "Name", key=f"name-{digest}", max_chars=NAME, on_change=_write, args=(digest, label, "name")
+        tr("Name"),
+        key=f"name-{digest}",
+        max_chars=NAME,
+        on_change=_write,
+        args=(digest, label, "name"),
     )
     box.text_area(
-        "Note",
+        tr("Note"),
         key=f"note-{digest}",
         max_chars=NOTE,
         height=92,
@@ -220,19 +246,22 @@ def _notes(result: Result, label: Label) -> None:
         st.caption(f":red[{_plain(trouble)}]")
     shipped, allowed = digest in cached.engine().store.zoo, people.may_delete()
     with st.popover(
-        "Delete",
+        tr("Delete"),
         icon=":material/delete:",
         type="tertiary",
         disabled=shipped or not allowed,
-        help="Shipped networks stay." if shipped else None if allowed else NOT_ALLOWED,
+        help=tr("Shipped networks stay.") if shipped else None if allowed else tr(NOT_ALLOWED),
         key="delete-ask",
     ):
         st.markdown(
-            f"Delete **{_plain(label.name) or result.recipe.label}**? Its figures, its answers and"
-            " its file go, for everybody. Weights that other runs start from stay."
+            tr(
+                "Delete **{run}**? Its figures, its answers and its file go, for everybody. Weights"
+                " that other runs start from stay.",
+                run=_plain(label.name) or result.recipe.label,
+            )
         )
         st.button(
-            "Delete this run",
+            tr("Delete this run"),
             key="delete",
             icon=":material/delete:",
             on_click=_delete,
@@ -245,7 +274,7 @@ def _delete(digest: str, dataset: str) -> None:
     try:
         cached.delete(digest, dataset)
     except CompressionError as e:
-        st.session_state["label_trouble"] = f"Not deleted: {e}."
+        st.session_state["label_trouble"] = tr("Not deleted: {reason}.", reason=e)
         return
     st.session_state["run"] = ""
 
@@ -253,33 +282,37 @@ def _delete(digest: str, dataset: str) -> None:
 def _take_away(result: Result, chosen: list[Recipe]) -> None:
     """Links and downloads."""
     link = controls.link(result.recipe)
-    several = f"Compare {min(len(chosen), comparing.MOST)}" if len(chosen) > 1 else "Compare"
+    several = tr("Compare")
+    if len(chosen) > 1:
+        several = tr("Compare {n}", n=min(len(chosen), comparing.MOST))
     with st.container(horizontal=True, gap="small"):
         st.page_link(
             "pages/compress.py",
-            label="Compress",
+            label=tr("Compress"),
             icon=":material/tune:",
             query_params=link,
             disabled=link is None,
-            help="Open it on Compress"
+            help=tr("Open it on Compress")
             if link
-            else "The sliders can't say this recipe; take its file or its JSON.",
+            else tr("The sliders can't say this recipe; take its file or its JSON."),
         )
         st.page_link(
             "pages/compare.py",
             label=several,
             icon=":material/compare_arrows:",
             query_params=comparing.link(chosen),
-            help="What it answers otherwise than the dense network, or than each other: choose"
-            " several in the table.",
+            help=tr(
+                "What it answers otherwise than the dense network, or than each other: choose"
+                " several in the table."
+            ),
         )
-        panels.export_link(result.recipe, "Export")
+        panels.export_link(result.recipe, tr("Export"))
         reporting.way(result.recipe, [r for r in chosen if r.dataset == result.recipe.dataset])
     engine, recipe = cached.engine(), result.recipe
     file = f"{recipe.model}-{recipe.dataset}-{result.digest}"
     with st.container(horizontal=True):
         st.download_button(
-            "File",
+            tr("File"),
             lambda: engine.file(recipe),
             f"{file}.nnz",
             on_click="ignore",
@@ -287,7 +320,7 @@ def _take_away(result: Result, chosen: list[Recipe]) -> None:
             key="file",
         )
         st.download_button(
-            "Recipe",
+            tr("Recipe"),
             lambda: recipe.to_json(2),
             f"{file}.json",
             on_click="ignore",

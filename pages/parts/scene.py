@@ -17,12 +17,13 @@ from compression.comparison import Differences, differences
 from compression.data import DATASETS
 from compression.figures import Tag
 from compression.jobs import Ask, Engine
+from compression.language import marked, tr
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
 from compression.result import Accuracy
 from compression.verdicts import Verdicts, calibration, compared, divergence
 
-from . import cached, comparing, frame
+from . import cached, comparing, frame, panels
 from .comparing import Pair, Patience
 
 ROWS = 7  # of the table that are seen at once
@@ -70,7 +71,7 @@ class Scene:
         for _, recipe in self.all:
             reason = comparing.not_offered(recipe)
             untrained = not reason and missing_training(recipe, self.engine.store)
-            self.obstacles[recipe.digest] = "not trained yet" if untrained else reason
+            self.obstacles[recipe.digest] = tr("not trained yet") if untrained else reason
 
     def measure(self) -> None:
         """Verdicts of all, as far as the moment lasts."""
@@ -104,20 +105,30 @@ def headline(scene: Scene) -> str:
     """What differs, and who suffers."""
     runs, alone = scene.runs, len(scene.runs) == 1
     if alone:
-        found = f"{comparing.name(runs[0].recipe, '')} against {scene.base.tag.label}"
+        run, base = comparing.name(runs[0].recipe, ""), scene.base.tag.label
+        found = tr("{run} against {base}", run=run, base=base)
     else:
         found = differing(scene).title
     blocked = [tag.letter for tag, r in scene.all if scene.reason(r)]
     if any(r.digest not in scene.scores for _, r in runs):
-        what = f"{blocked[0] or 'the base'} can't be shown yet" if blocked else "measuring"
-        return f"{found}; {what}"
+        if not blocked:
+            return tr("{found}; measuring", found=found)
+        if not blocked[0]:
+            return tr("{found}; the base can't be shown yet", found=found)
+        return tr("{found}; {letter} can't be shown yet", found=found, letter=blocked[0])
     if alone:
-        return f"{found}: {phrases.loss_words(scene.scores[runs[0].recipe.digest])}"
-    losing = {tag.letter: lost for tag, r in runs if (lost := scene.lost(r))}
+        lost = phrases.loss_words(scene.scores[runs[0].recipe.digest])
+        return tr("{found}: {lost}", found=found, lost=lost)
+    losing = {tag.letter: share for tag, r in runs if (share := scene.lost(r))}
     if not losing:
-        return f"{found}; no run measurably loses"
+        return tr("{found}; no run measurably loses", found=found)
     worst = max(losing, key=lambda letter: losing[letter])
-    return f"{found}; {worst} loses most, {100 * losing[worst]:.1f} points"
+    return tr(
+        "{found}; {letter} loses most, {points:.1f} points",
+        found=found,
+        letter=worst,
+        points=100 * losing[worst],
+    )
 
 
 def hurt_words(scene: Scene) -> str:
@@ -130,16 +141,18 @@ def hurt_words(scene: Scene) -> str:
     if len(scene.changes) < len(dict.fromkeys(r for _, r in scene.runs)):
         return ""
     if not hurt:
-        return "No class is hurt beyond chance."
+        return tr("No class is hurt beyond chance.")
 
     def where(letters: list[str]) -> str:
         if len(scene.runs) == 1:
             return ""
-        return " (all)" if len(letters) == len(scene.runs) else f" ({', '.join(letters)})"
+        if len(letters) == len(scene.runs):
+            return tr(" (all)")
+        return tr(" ({runs})", runs=tr(", ").join(letters))
 
     most = sorted(hurt.items(), key=lambda item: -len(item[1]))
-    parts = [f"**{scene.classes[place]}**{where(letters)}" for place, letters in most]
-    return f"Hurt beyond chance: {', '.join(parts)}."
+    parts = [f"**{tr(scene.classes[place])}**{where(letters)}" for place, letters in most]
+    return tr("Hurt beyond chance: {classes}.", classes=tr(", ").join(parts))
 
 
 # the table
@@ -148,15 +161,15 @@ def hurt_words(scene: Scene) -> str:
 def _row(scene: Scene, tag: Tag, recipe: Recipe) -> dict[str, Any]:
     found = scene.engine.known(Ask(recipe, scene.split)) if not scene.reason(recipe) else None
     cells: dict[str, Any] = {
-        "": tag.letter or "base",
-        "Recipe": comparing.name(recipe, scene.network),
-        "Accuracy": scene.reason(recipe) or "…",
-        "Change": "",
-        "Flips": "",
-        "File": found.cost.bytes / 1000 if found else None,
-        "ECE": None,
-        "Truth": None,
-        "KL": None,
+        "": tag.letter or tr("base"),
+        marked("Recipe"): comparing.name(recipe, scene.network),
+        marked("Accuracy"): scene.reason(recipe) or "…",
+        marked("Change"): "",
+        marked("Flips"): "",
+        marked("File"): found.cost.bytes / 1000 if found else None,
+        marked("ECE"): None,
+        marked("Truth"): None,
+        marked("KL"): None,
     }
     v = scene.verdicts.get(recipe.digest)
     if v is not None:
@@ -169,10 +182,12 @@ def _row(scene: Scene, tag: Tag, recipe: Recipe) -> dict[str, Any]:
     score = scene.scores.get(recipe.digest) if tag.letter else None
     if v is not None and score is not None and score.change is not None:
         lost, won = (sum(flips) for flips in zip(*score.flips, strict=True))
-        noise = ", noise" if score.change.within_noise else ""
+        points = units.points(score.change.difference)
+        if score.change.within_noise:
+            points = tr("{points}, noise", points=points)
         base = scene.verdicts[scene.base.recipe.digest]
         cells |= {
-            "Change": f"{units.points(score.change.difference)}{noise}",
+            "Change": points,
             "Flips": f"{units.MINUS}{lost} +{won}",
             "KL": float(divergence(base, v).mean()),
         }
@@ -198,25 +213,32 @@ def table(scene: Scene, choose: Callable[[str], None]) -> None:
         on_select=chosen if many else "ignore",
         selection_mode="single-row",
         placeholder=" ",
-        alt="The base and all runs: accuracy, change, file size, calibration, divergence",
+        alt=tr("The base and all runs: accuracy, change, file size, calibration, divergence"),
         column_config={
             "": st.column_config.TextColumn(width=46),
             "Recipe": st.column_config.TextColumn(width=190 if many else 222),
             "Accuracy": st.column_config.TextColumn(
-                width=98, help=f"On the {scene.split} split, with its 95 % interval."
+                width=98,
+                help=tr(
+                    "On the {split} split, with its 95 % interval.",
+                    split=panels.split_word(scene.split),
+                ),
             ),
             "Change": st.column_config.TextColumn(
-                width=118, help="Against the base on the same images; noise: chance explains it."
+                width=118,
+                help=tr("Against the base on the same images; noise: chance explains it."),
             ),
-            "Flips": st.column_config.TextColumn(width=86, help="Against the base."),
-            "File": st.column_config.NumberColumn("File, kB", format="%.1f", width=68),
+            "Flips": st.column_config.TextColumn(width=86, help=tr("Against the base.")),
+            "File": st.column_config.NumberColumn(tr("File, kB"), format="%.1f", width=68),
             "ECE": st.column_config.NumberColumn(
-                "ECE, %",
+                tr("ECE, %"),
                 format="%.1f",
                 width=62,
-                help="Over 15 bins [Guo et al., 2017].",
+                help=tr("Over 15 bins [Guo et al., 2017]."),
             ),
-            "Truth": st.column_config.NumberColumn("Truth, %", format="%.1f", width=68),
-            "KL": st.column_config.NumberColumn(format="%.3f", width=58, help="KL(base || run)."),
+            "Truth": st.column_config.NumberColumn(tr("Truth, %"), format="%.1f", width=68),
+            "KL": st.column_config.NumberColumn(
+                format="%.3f", width=58, help=tr("KL(base || run).")
+            ),
         },
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from compression.language import marked, tr
 from compression.pipeline import missing_training
 from compression.pruning import MagnitudePruning
 from compression.quantization import CodebookQuantization, UniformQuantization
@@ -14,7 +15,7 @@ from compression.sweep import replace_step
 
 from . import controls
 
-ALONE, OTHERS = "only this layer", "all but this layer"
+ALONE, OTHERS = marked("only this layer"), marked("all but this layer")
 WITH_LEVELS = CodebookQuantization | UniformQuantization
 
 
@@ -71,4 +72,6 @@ def is_exact(found: Result | Preview) -> bool:
 def own_words(sparsity: float | None, levels: float | None) -> list[str]:
     """A layer's own settings: `36 %`, `8 levels`."""
     words = [] if sparsity is None else [f"{100 * sparsity:.0f} %"]
-    return words if levels is None else [*words, f"{levels:.0f} levels" if levels else "no levels"]
+    if levels is None:
+        return words
+    return [*words, tr("{n:.0f} levels", n=levels) if levels else tr("no levels")]

@@ -19,6 +19,7 @@ from compression import glossary
 from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
+from compression.language import marked, tr
 from compression.networks import NETWORKS, architecture_for
 from compression.pipeline import check
 from compression.presets import PRESETS
@@ -36,7 +37,11 @@ ADD = "add"  # key of a widget that only this page has: it is forgotten when one
 COLOURS = dict(
     dense="gray", pruned="orange", quantized="blue", distilled="green", combined="violet"
 )
-TITLES = {"n_m_pruning": "N:M pruning", "distill": "Student", "fine_tune": "Fine-tuning"}
+TITLES = {
+    "n_m_pruning": marked("N:M pruning"),
+    "distill": marked("Student"),
+    "fine_tune": marked("Fine-tuning"),
+}
 ALWAYS = {"epochs", "n", "m"}  # knobs beside the first that are worth a place in the row
 FILE_BYTES = 64_000
 ICONS = {  # lines in a square of 16: a picture can have a name for those who don't see it
@@ -128,12 +133,17 @@ def _read(made: Bench, given: str, network: str, dataset: str) -> None:
     try:
         found = () if given == EMPTY else parse_steps(given)
         if len(found) > MOST:
-            raise InvalidInput(f"a recipe has at most {MOST} steps here, got {len(found)}")
+            raise InvalidInput(
+                "a recipe has at most {most} steps here, got {n}", most=MOST, n=len(found)
+            )
         made.take(found)
     except InvalidInput as e:
         made.own = False
         made.take(_start(network, dataset))
-        made.trouble = f"The recipe in the link can't be read, so this is another one: {short(e)}."
+        made.trouble = tr(
+            "The recipe in the link can't be read, so this is another one: {reason}.",
+            reason=short(e),
+        )
 
 
 def _write(made: Bench, given: str) -> None:
@@ -167,7 +177,8 @@ def link(recipe: Recipe) -> dict[str, str]:
 
 
 def title(step: type[Step]) -> str:
-    return TITLES.get(step.name, step.name.replace("_", " ").capitalize())
+    words = step.name.replace("_", " ").capitalize()
+    return tr(TITLES.get(step.name, words))
 
 
 def words(step: Step) -> str:
@@ -177,7 +188,8 @@ def words(step: Step) -> str:
 
 def about(step: type[Step]) -> str:
     """The first sentence of its docstring, in one line."""
-    return " ".join((step.__doc__ or "").split())
+    text = " ".join((step.__doc__ or "").split())
+    return tr(text)
 
 
 def readable(reason: str) -> str:
@@ -190,7 +202,7 @@ def readable(reason: str) -> str:
 
 def short(error: Exception) -> str:
     """An error's sentence, safe in Markdown, without the list of what is known."""
-    return plain(str(error).partition("; known:")[0])
+    return plain(str(error).partition(tr("; known:"))[0])
 
 
 def plain(text: str) -> str:
@@ -262,7 +274,7 @@ def _turn(id: int, knob: str, scale: int) -> None:
         turned = row.step.changed(**{knob: value / scale if scale > 1 else value})
         made.rows[at] = Row(id, turned)
     except InvalidInput as e:
-        made.troubles[id] = f"Not changed: {short(e)}."
+        made.troubles[id] = tr("Not changed: {reason}.", reason=short(e))
     made.edit()
 
 
@@ -287,7 +299,7 @@ def take_text() -> None:
 def take_text_of(data: bytes) -> None:
     """A recipe's file that another page was given."""
     if len(data) > FILE_BYTES:
-        mine().trouble = f"A recipe's file has at most {FILE_BYTES // 1000} kB."
+        mine().trouble = tr("A recipe's file has at most {size} kB.", size=FILE_BYTES // 1000)
     else:
         _take(data)
 
@@ -302,11 +314,12 @@ def _take(text: str | bytes) -> None:
         )
         if recipe.width != 1 or recipe.steps[:1] != dense.steps:
             raise InvalidInput(
-                f"it does not start from the lab's own dense {NETWORKS[recipe.model].title}"
-                f" ({dense.steps[0].text})"
+                "it does not start from the lab's own dense {network} ({step})",
+                network=NETWORKS[recipe.model].title,
+                step=dense.steps[0].text,
             )
     except CompressionError as e:
-        made.trouble = f"This recipe can't be used: {short(e)}."
+        made.trouble = tr("This recipe can't be used: {reason}.", reason=short(e))
         return
     st.session_state["network"], st.session_state["data"] = recipe.model, recipe.dataset
     st.session_state["seed"] = recipe.seed
@@ -322,10 +335,13 @@ def presets(network: str, dataset: str, current: tuple[Step, ...]) -> None:
     for key, preset in PRESETS.items():
         made = preset.steps(network)
         reason = _reason(dense.then(*made))
+        words = tr(preset.about)
+        if reason:
+            words = tr("{about} Not here: {reason}", about=words, reason=readable(reason))
         st.button(
-            preset.title,
+            tr(preset.title),
             key=f"preset-{key}",
-            help=preset.about + (f" Not here: {readable(reason)}" if reason else ""),
+            help=words,
             on_click=load,
             args=(made,),
             disabled=bool(reason) or made == current,
@@ -333,9 +349,9 @@ def presets(network: str, dataset: str, current: tuple[Step, ...]) -> None:
     start = _start(network, dataset)
     if "prune" in st.session_state:
         st.button(
-            "As on Compress",
+            tr("As on Compress"),
             key="preset-compress",
-            help="The steps that the sliders of Compress say",
+            help=tr("The steps that the sliders of Compress say"),
             on_click=load,
             args=(start,),
             disabled=start == current,
@@ -374,15 +390,16 @@ def _row(made: Bench, i: int, row: Row) -> None:
             with st.container(width=98):
                 _knob(row, f)
         with st.container(horizontal=True, gap="xsmall", width="content", wrap=False):
-            more = _picture("more", f"More of step {i + 1}")
-            with st.popover(more, type="tertiary", help=f"What step {i + 1} does, and its knobs"):
+            more = _picture("more", tr("More of step {n}", n=i + 1))
+            tip = tr("What step {n} does, and its knobs", n=i + 1)
+            with st.popover(more, type="tertiary", help=tip):
                 st.caption(about(kind) + (f" {kind.reference}." if kind.reference else ""))
                 for f in rest:
                     _knob(row, f)
             last = i == len(made.rows) - 1
-            _icon("up", f"Move step {i + 1} up", row, move, -1, i == 0)
-            _icon("down", f"Move step {i + 1} down", row, move, 1, last)
-            _icon("remove", f"Remove step {i + 1}", row, remove)
+            _icon("up", tr("Move step {n} up", n=i + 1), row, move, -1, i == 0)
+            _icon("down", tr("Move step {n} down", n=i + 1), row, move, 1, last)
+            _icon("remove", tr("Remove step {n}", n=i + 1), row, remove)
 
 
 def _icon(icon: str, words: str, row: Row, do: Any, by: int = 0, disabled: bool = False) -> None:
@@ -414,13 +431,19 @@ def _key(id: int, knob: str) -> str:
 
 def knob_title(f: dataclasses.Field[Any]) -> str:
     """What the widget of a knob is called."""
-    return f.name if len(f.name) == 1 else f.name.replace("_", " ").capitalize()
+    return f.name if len(f.name) == 1 else tr(_words(f)).capitalize()
 
 
-def knob_help(f: dataclasses.Field[Any], end: str) -> str:
-    """What a knob does, as its declaration says, and the words in its title. end: of the first."""
-    own = str(f.metadata["help"])
-    return glossary.about(knob_title(f), f"Here: {own}{end}")
+def knob_help(f: dataclasses.Field[Any], text: str = marked("Here: {what}."), **values: Any) -> str:
+    """What a knob does, and the words in its title. text, values: the sentence that holds what its
+    declaration says.
+    """
+    what = tr(f.metadata["help"])
+    return glossary.about(_words(f), tr(text, what=what, **values))
+
+
+def _words(f: dataclasses.Field[Any]) -> str:
+    return f.name.replace("_", " ")
 
 
 def _knob(row: Row, f: dataclasses.Field[Any]) -> None:
@@ -431,19 +454,21 @@ def _knob(row: Row, f: dataclasses.Field[Any]) -> None:
     name = knob_title(f)
     common: dict[str, Any] = dict(
         key=_key(row.id, f.name),
-        help=knob_help(f, "."),
+        help=knob_help(f),
         on_change=_turn,
         args=(row.id, f.name, 100 if share else 1),
     )
     if "options" in meta:
         options = list(meta["options"])
-        st.selectbox(name, options, options.index(value), **common)
+        st.selectbox(name, options, options.index(value), format_func=tr, **common)
     elif "by_layer" in meta:
         example = "conv1=64;fc1=4" if meta["grain"] == 1 else "conv1=0.5;fc1=0.95"
-        st.text_input("Single layers", value, placeholder=example, max_chars=2_000, **common)
+        label = tr("Single layers")
+        st.text_input(label, value, placeholder=example, max_chars=2_000, **common)
     elif share:
         low, high = (round(100 * meta[end]) for end in ("low", "high"))
-        st.number_input(f"{name}, %", low, high, round(100 * value), 1, **common)
+        label = tr("{title}, {unit}", title=name, unit="%")
+        st.number_input(label, low, high, round(100 * value), 1, **common)
     elif isinstance(f.default, int):
         st.number_input(name, meta["low"], meta["high"], value, 1, **common)
     else:
@@ -458,38 +483,43 @@ def adder(made: Bench, recipe: Recipe) -> None:
     known = {name: step for name, step in steps().items() if name != "train"}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox(
-            "Add a step",
+            tr("Add a step"),
             list(known),
             format_func=lambda n: title(known[n]),
             key=ADD,
             help=glossary.about(
-                "Step", "  \n".join(f"**{title(s)}**: {about(s)}" for s in known.values())
+                "Step",
+                "  \n".join(
+                    tr("**{word}**: {meaning}", word=title(s), meaning=about(s))
+                    for s in known.values()
+                ),
             ),
         )
         st.button(
-            "Add",
+            tr("Add"),
             icon=":material/add:",
             key="add-it",
             on_click=add,
             disabled=len(made.rows) >= MOST,
-            help=f"A recipe has at most {MOST} steps." if len(made.rows) >= MOST else None,
+            help=tr("A recipe has at most {n} steps.", n=MOST) if len(made.rows) >= MOST else None,
         )
     a = architecture_for(recipe.model, recipe.dataset, recipe.width)
     reason = known[name]().why_not(a, recipe.steps)
-    st.caption(
-        f"Not at the end: {plain(readable(reason))}." if reason else plain(about(known[name]))
-    )
+    said = plain(about(known[name]))
+    if reason:
+        said = tr("Not at the end: {reason}.", reason=plain(readable(reason)))
+    st.caption(said)
 
 
 def importer() -> None:
     """A recipe as a file or as text."""
     st.file_uploader(
-        "Recipe (.json)",
+        tr("Recipe (.json)"),
         "json",
         key="upload",
         max_upload_size=1,
         on_change=take_file,
-        help="As Export gives it, at most 64 kB. Network and data set follow it.",
+        help=tr("As Export gives it, at most 64 kB. Network and data set follow it."),
     )
-    st.text_area("Or paste it", key="pasted", height=100, max_chars=FILE_BYTES)
-    st.button("Use the text", key="use-text", on_click=take_text, icon=":material/input:")
+    st.text_area(tr("Or paste it"), key="pasted", height=100, max_chars=FILE_BYTES)
+    st.button(tr("Use the text"), key="use-text", on_click=take_text, icon=":material/input:")

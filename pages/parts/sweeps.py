@@ -11,13 +11,14 @@ from compression import glossary
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.grid import Axis, Sweep, values_of
+from compression.language import marked, tr
 from compression.networks import NETWORKS
 from compression.recipe import Step
 
 from . import goals, steps
 from .controls import BOUND
 
-HELP = (
+HELP = marked(
     "One value; several, as in 0.5, 0.8, 0.9; or a span, as in 0.5..0.9:5 for five of them. Each"
     " knob with several values is an axis."
 )
@@ -30,28 +31,32 @@ def sweep_controls(network: str, dataset: str) -> Sweep | None:
     models = goals.networks_choice(network, dataset, "sweep_networks")
     left, right = st.columns(2, gap="small")
     widths = left.text_input(
-        "Widths, %",
+        tr("Widths, %"),
         "100",
         key="sweep_widths",
-        help="Of the dense network: shares of its hidden units, as in 25, 50, 100; narrower ones"
-        " are trained first.",
+        help=tr(
+            "Of the dense network: shares of its hidden units, as in 25, 50, 100; narrower ones"
+            " are trained first."
+        ),
         **BOUND,
     )
     seeds = right.number_input(
-        "Seeds",
+        tr("Seeds"),
         1,
         20,
         1,
         key="sweep_seeds",
         help=glossary.about(
             "Seed",
-            "Here how many: repeats of every point, mean and interval. Each seed trains its own"
-            " dense network first; that of seed 0 is shipped.",
+            tr(
+                "Here how many: repeats of every point, mean and interval. Each seed trains its own"
+                " dense network first; that of seed 0 is shipped."
+            ),
         ),
         **BOUND,
     )
     bench = steps.bench(network, dataset)
-    trouble: list[str] = []
+    trouble: list[CompressionError] = []
     axes: list[Axis] = []
     chosen: list[Step] = []
     for place, step in enumerate(bench.steps):
@@ -62,13 +67,13 @@ def sweep_controls(network: str, dataset: str) -> Sweep | None:
         axes += found
     st.page_link(
         "pages/recipes.py",
-        label="Change the steps on Recipes",
+        label=tr("Change the steps on Recipes"),
         icon=":material/edit:",
         query_params={steps.PARAMETER: bench.address} if bench.address else None,
     )
     try:
         if trouble:
-            raise InvalidInput(trouble[0])
+            raise trouble[0]
         return Sweep(
             dataset,
             models,
@@ -82,7 +87,7 @@ def sweep_controls(network: str, dataset: str) -> Sweep | None:
         return None
 
 
-def _knobs(place: int, step: Step, trouble: list[str]) -> tuple[Step, list[Axis]]:
+def _knobs(place: int, step: Step, trouble: list[CompressionError]) -> tuple[Step, list[Axis]]:
     """Fields for the knobs of a step. Returns it as turned, and its axes."""
     fields = _fields(step)
     axes: list[Axis] = []
@@ -95,13 +100,13 @@ def _knobs(place: int, step: Step, trouble: list[str]) -> tuple[Step, list[Axis]
                 USUAL.get(field.name, ""),
                 placeholder=f"{getattr(step, field.name)}",
                 key=_key(place, step, field),
-                help=steps.knob_help(field, f"{_range(field)}. {HELP}"),
+                help=_help(field),
                 **BOUND,
             )
             try:
                 values = values_of(text, field) if text else ()
             except CompressionError as e:
-                trouble.append(str(e))
+                trouble.append(e)
                 continue
             if len(values) == 1:
                 step = step.changed(**{field.name: values[0]})
@@ -110,18 +115,23 @@ def _knobs(place: int, step: Step, trouble: list[str]) -> tuple[Step, list[Axis]
     return step, axes
 
 
-def _range(field: dataclasses.Field[Any]) -> str:
+def _help(field: dataclasses.Field[Any]) -> str:
+    """What a knob does, what it can be, and how several values are written."""
     meta = field.metadata
     if "options" in meta:
-        return f": {', '.join(meta['options'])}"
-    return f", {meta['low']:g} to {meta['high']:g}"
+        text, options = marked("Here: {what}: {options}. {more}"), ", ".join(meta["options"])
+        return steps.knob_help(field, text, options=options, more=tr(HELP))
+    text = marked("Here: {what}, {low:g} to {high:g}. {more}")
+    return steps.knob_help(field, text, low=meta["low"], high=meta["high"], more=tr(HELP))
 
 
 def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.replace(",", " ").replace(";", " ").split()]
     except ValueError:
-        raise InvalidInput(f"widths must be numbers in percent, got {text[:40]!r}") from None
+        raise InvalidInput(
+            "widths must be numbers in percent, got {given!r}", given=text[:40]
+        ) from None
 
 
 def turn_to(sweep: Sweep) -> None:
@@ -155,6 +165,10 @@ def _key(place: int, step: Step, field: dataclasses.Field[Any]) -> str:
 
 def name_of(sweep: Sweep) -> str:
     """`LeNet-5 on MNIST: prune 90 %, 16 levels`."""
-    networks = ", ".join(NETWORKS[m].title for m in sweep.models)
-    labels = ", ".join(step.label() for step in sweep.steps)
-    return f"{networks} on {DATASETS[sweep.dataset].title}: {labels or 'dense'}"
+    labels = tr(", ").join(step.label() for step in sweep.steps)
+    return tr(
+        "{networks} on {dataset}: {steps}",
+        networks=tr(", ").join(NETWORKS[m].title for m in sweep.models),
+        dataset=DATASETS[sweep.dataset].title,
+        steps=labels or tr("dense"),
+    )

@@ -14,16 +14,25 @@ from compression.address import TAKEN, parse_recipe
 from compression.data import DATASETS
 from compression.errors import CompressionError, InvalidInput
 from compression.exports import KINDS, Export, command, file_name, why_not
+from compression.language import marked, tr
 from compression.networks import NETWORKS
 from compression.opened import Opened
 from compression.recipe import Recipe
 from compression.storage import MAGIC, file_digest
 
-from . import cached, frame, steps
+from . import cached, frame, panels, steps
 
 SLOW = ("onnx", "onnx-int8", "loader")  # compared on many images: made when asked for
 FILE_BYTES = 4_000_000  # of a .nnz file; the largest dense network has 1.7 MB
-LIMIT = f"A .nnz file of at most {FILE_BYTES // 10**6} MB, or a recipe of at most 64 kB."
+LIMIT = marked("A .nnz file of at most {size} MB, or a recipe of at most 64 kB.")
+
+
+STORED = {  # kinds of tensors in a file
+    "float": marked("float"),
+    "codebook": marked("codebook"),
+    "grid": marked("grid"),
+    "fixed_point": marked("fixed point"),
+}
 
 
 def arrive() -> None:
@@ -36,7 +45,8 @@ def arrive() -> None:
     try:
         recipe = _named(given)
     except CompressionError as e:
-        st.session_state["run_trouble"] = f"The run in the link can't be read: {steps.short(e)}."
+        said = tr("The run in the link can't be read: {reason}.", reason=steps.short(e))
+        st.session_state["run_trouble"] = said
         return
     st.session_state["run_taken"] = recipe
     st.session_state["network"], st.session_state["data"] = recipe.model, recipe.dataset
@@ -49,7 +59,7 @@ def _named(text: str) -> Recipe:
         return parse_recipe(text, titles.get(given, given))
     found = cached.engine().store.get(text)
     if found is None:
-        raise InvalidInput(f"there is no run {text} here")
+        raise InvalidInput("there is no run {digest} here", digest=text)
     return found.recipe
 
 
@@ -86,46 +96,52 @@ def _file(kind: str, recipe: Recipe, split: str) -> None:
     made: Export | None = None
     told = ""
     if reason:
-        told = f"Not of this network: {steps.readable(reason)}."
+        told = tr("Not of this network: {reason}.", reason=steps.readable(reason))
     elif kind not in SLOW or (recipe.digest, split, kind) in wanted:
         waiting = name.empty()
         if kind in SLOW:
-            waiting.caption(f"{KINDS[kind].title}: being made and checked")
+            waiting.caption(tr("{file}: being made and checked", file=tr(KINDS[kind].title)))
         try:
             made = cached.exported(recipe.digest, kind, split, recipe)
             told = made.checked
         except (CompressionError, TimeoutError) as e:
-            told = f":red[Not offered: {steps.plain(str(e)) or 'the check took too long'}.]"
+            reason = steps.plain(str(e)) or tr("the check took too long")
+            told = tr(":red[Not offered: {reason}.]", reason=reason)
         waiting.empty()
     else:
         told = ""
         button.button(
-            "Make and check",
+            tr("Make and check"),
             key=f"make-{kind}",
             icon=":material/fact_check:",
             on_click=wanted.add,
             args=((recipe.digest, split, kind),),
         )
     size = f" · {units.size(len(made.data))}" if made else ""
-    name.markdown(f"**{KINDS[kind].title}**{size}  \n:small[{KINDS[kind].about}]")
+    name.markdown(f"**{tr(KINDS[kind].title)}**{size}  \n:small[{tr(KINDS[kind].about)}]")
     if told:
         name.caption(f":material/check: {told}" if made else told)
     if made is not None:
         data = made.data
         button.download_button(
-            "Download",
+            tr("Download"),
             lambda: data,
             file_name(kind, recipe),
             key=f"take-{kind}",
             on_click="ignore",
             icon=":material/download:",
-            help=f"{file_name(kind, recipe)}; recipe {made.digest}, content {made.file_digest}",
+            help=tr(
+                "{file}; recipe {recipe}, content {content}",
+                file=file_name(kind, recipe),
+                recipe=made.digest,
+                content=made.file_digest,
+            ),
         )
 
 
 # code
 
-USES = ("Loader", "ONNX", "Python", "Command line")
+USES = (marked("Loader"), "ONNX", "Python", marked("Command line"))
 
 
 def code(use: str, recipe: Recipe) -> None:
@@ -167,16 +183,22 @@ def code(use: str, recipe: Recipe) -> None:
     if use in ("Loader", "ONNX"):
         entry = DATASETS[recipe.dataset]
         channels, height, width = entry.shape
+        shape = f"(N, {channels}, {height}, {width})"
         st.caption(
-            f"Images are uint8 (N, {channels}, {height}, {width}), pixels 0 to {entry.peak:.0f} as"
-            f" {entry.title} has them; what makes a network's input of them is inside."
+            tr(
+                "Images are uint8 {shape}, pixels 0 to {peak:.0f} as {dataset} has them; what makes"
+                " a network's input of them is inside.",
+                shape=shape,
+                peak=entry.peak,
+                dataset=entry.title,
+            )
         )
 
 
 def open_in_recipes(recipe: Recipe) -> None:
     st.page_link(
         "pages/recipes.py",
-        label="Open in Recipes",
+        label=tr("Open in Recipes"),
         icon=":material/tune:",
         query_params=steps.link(recipe),
     )
@@ -188,15 +210,19 @@ def open_in_recipes(recipe: Recipe) -> None:
 def importer() -> None:
     """A .nnz file or a recipe, dropped on the page."""
     st.file_uploader(
-        "Open a file: .nnz, or recipe (.json)",
+        tr("Open a file: .nnz, or recipe (.json)"),
         ["nnz", "json"],
         key="given",
         max_upload_size=4,
         on_change=_take,
-        help=LIMIT + " It is read and scored here; nothing of it is kept.",
+        help=tr("{limit} It is read and scored here; nothing of it is kept.", limit=_limit()),
     )
     if trouble := st.session_state.get("given_trouble"):
         st.markdown(f":small[:red[{trouble}]]")
+
+
+def _limit() -> str:
+    return tr(LIMIT, size=FILE_BYTES // 10**6)
 
 
 def _take() -> None:
@@ -209,7 +235,8 @@ def _take() -> None:
     data = file.getvalue()
     if data[:3] == MAGIC or file.name.endswith(".nnz"):
         if len(data) > FILE_BYTES:
-            st.session_state["given_trouble"] = f"That file is too large. {LIMIT}"
+            said = tr("That file is too large. {limit}", limit=_limit())
+            st.session_state["given_trouble"] = said
         else:
             st.session_state["given_file"] = file.name, data
         return
@@ -223,7 +250,7 @@ def _take() -> None:
 def show_given(recipe: Recipe, split: str) -> None:
     """What was dropped: of a file its figures and its layers. A recipe is that of the page now."""
     if st.session_state.get("given_recipe"):
-        st.markdown(":small[This page is about that recipe now.]")
+        st.markdown(tr(":small[This page is about that recipe now.]"))
         open_in_recipes(recipe)
     name, data = st.session_state.get("given_file", ("", b""))
     if not data:
@@ -231,7 +258,9 @@ def show_given(recipe: Recipe, split: str) -> None:
     try:
         found = cached.opened(file_digest(data), split, data)
     except (CompressionError, TimeoutError) as e:
-        st.markdown(f":small[:red[{steps.plain(name)} can't be opened: {steps.plain(str(e))}.]]")
+        file, reason = steps.plain(name), steps.plain(str(e))
+        said = tr("{file} can't be opened: {reason}.", file=file, reason=reason)
+        st.markdown(f":small[:red[{said}]]")
         return
     _figures(name, found)
 
@@ -239,38 +268,45 @@ def show_given(recipe: Recipe, split: str) -> None:
 def _figures(name: str, found: Opened) -> None:
     score, look = found.score, dict(border=True, delta_color="off", delta_arrow="off")
     m = score.accuracy.metric
-    title = f"{NETWORKS[score.network].title} on {DATASETS[score.dataset].title}"
-    st.markdown(f"**{steps.plain(name)}**: {title}  \n:small[content `{score.digest}`]")
+    said = tr(
+        "**{file}**: {network} on {dataset}",
+        file=steps.plain(name),
+        network=NETWORKS[score.network].title,
+        dataset=DATASETS[score.dataset].title,
+    )
+    content = tr("content `{digest}`", digest=score.digest)
+    st.markdown(f"{said}  \n:small[{content}]")
     with st.grid(2, min_column_width=150, gap="small"):
         change = found.dense and units.points(m.value - found.dense.value)
         st.metric(
-            f"Accuracy, {score.split}",
+            panels.accuracy_title(score.split),
             f"{units.percent(m.value)} ±{100 * m.half_width:.1f}",
             change or None,
-            delta_description="against dense" if change else None,
+            delta_description=tr("against dense") if change else None,
             help=glossary.about(
-                f"Accuracy, {score.split}", "Scored here, on the network that the file gives."
+                f"Accuracy, {score.split}",
+                tr("Scored here, on the network that the file gives."),
             ),
             **look,  # type: ignore[arg-type]
         )
         weights = sum(layer.weights for layer in found.layers)
         st.metric(
-            "File size",
+            tr("File size"),
             units.size(score.bytes),
-            f"{8 * score.bytes / weights:.2f} bits",
-            delta_description="per weight",
+            tr("{bits:.2f} bits", bits=8 * score.bytes / weights),
+            delta_description=tr("per weight"),
             help=glossary.about("File size"),
             **look,  # type: ignore[arg-type]
         )
     rows = [
         {
-            "Layer": layer.name,
-            "Shape": "×".join(map(str, layer.shape)),
-            "Bytes": layer.bytes,
-            "Nonzero": 100 * layer.nonzero / layer.weights,
-            "Stored as": f"{layer.kind.replace('_', ' ')}, {layer.values}"
+            marked("Layer"): layer.name,
+            marked("Shape"): "×".join(map(str, layer.shape)),
+            marked("Bytes"): layer.bytes,
+            marked("Nonzero"): 100 * layer.nonzero / layer.weights,
+            marked("Stored as"): f"{tr(STORED[layer.kind])}, {layer.values}"
             if layer.values
-            else layer.kind,
+            else tr(STORED[layer.kind]),
         }
         for layer in found.layers
     ]
@@ -281,14 +317,15 @@ def _figures(name: str, found: Opened) -> None:
         row_height=34,
         placeholder=" ",
         key="given_layers",
-        alt="Layers of the file",
+        alt=tr("Layers of the file"),
         column_config={
             "Layer": st.column_config.TextColumn(width=58),
             "Shape": st.column_config.TextColumn(width=80),
             "Bytes": st.column_config.NumberColumn(width=56),
             "Nonzero": st.column_config.NumberColumn(format="%.0f %%", width=68),
             "Stored as": st.column_config.TextColumn(
-                width=90, help="How its weights are stored, and how many different values they have"
+                width=90,
+                help=tr("How its weights are stored, and how many different values they have"),
             ),
         },
     )

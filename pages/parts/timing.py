@@ -14,20 +14,20 @@ from compression import figures, units
 from compression.errors import CompressionError
 from compression.exports import int8_recipe
 from compression.jobs import Ask, Job, speed_key
+from compression.language import marked, tr, tr_n
 from compression.recipe import Recipe
 from compression.result import Result
 from compression.speed import ENGINES, KINDS, QUIET, Speed, Timing, stored
 
 from . import cached, frame
 
-VIEW = "Speed"  # of the Export page
+VIEW = marked("Speed")  # of the Export page
 TICK = 0.7  # seconds between two looks at a measurement under way
-ABOUT = (
+ABOUT = marked(
     "Times this network and the dense one in ONNX Runtime, by turns; 1 and 256 images, one thread"
     " and all cores. No training runs meanwhile: it takes about a minute, and waits for jobs before"
     " it."
 )
-SMALLER = ":material/info: **Smaller file, not faster**: "
 
 
 def speed(recipe: Recipe, split: str) -> None:
@@ -39,11 +39,11 @@ def speed(recipe: Recipe, split: str) -> None:
     if isinstance(result, Result):
         _zeros(result)
     if found is None and not (job and job.live):
-        st.markdown(ABOUT)
+        st.markdown(tr(ABOUT))
     if job is not None and job.live:
         _progress(job.key)
     else:
-        _button(recipe, job, "Measure" if found is None else "Measure again")
+        _button(recipe, job, tr("Measure") if found is None else tr("Measure again"))
     if found is not None:
         _show(found, recipe)
 
@@ -54,11 +54,18 @@ def _zeros(result: Result) -> None:
     whole = int8_recipe(result.recipe) == result.recipe
     if cost.macs == base.macs and result.recipe.family != "dense" and not whole:
         st.markdown(
-            f"{SMALLER}its layers have the shapes of the dense network, and engines compute with"
-            " zeros and repeated values as with others."
+            tr(
+                ":material/info: **Smaller file, not faster**: its layers have the shapes of the"
+                " dense network, and engines compute with zeros and repeated values as with others."
+            )
         )
     elif cost.nonzero_params < 0.95 * cost.params:
-        st.markdown(f"{SMALLER}that is what its zeros give; smaller layers are what is faster.")
+        st.markdown(
+            tr(
+                ":material/info: **Smaller file, not faster**: that is what its zeros give; smaller"
+                " layers are what is faster."
+            )
+        )
 
 
 def _button(recipe: Recipe, job: Job | None, label: str) -> None:
@@ -66,13 +73,13 @@ def _button(recipe: Recipe, job: Job | None, label: str) -> None:
         label,
         icon=":material/timer:",
         key="measure",
-        help=ABOUT,
+        help=tr(ABOUT),
         on_click=_start,
         args=(recipe,),
     )
     trouble = st.session_state.pop("speed_trouble", "")
     if job is not None and job.state == "failed":
-        trouble = trouble or f"It failed: {job.error}"
+        trouble = trouble or tr("It failed: {reason}", reason=job.error)
     if trouble:
         st.markdown(f":small[:red[{trouble}]]")
 
@@ -107,19 +114,24 @@ def _show(found: Speed, recipe: Recipe) -> None:
         figures.draw_speed(
             bars,
             frame.colours(),
-            "Times faster than dense",
-            "in ONNX Runtime, median and quartiles",
+            tr("Times faster than dense"),
+            tr("in ONNX Runtime, median and quartiles"),
         ),
         "speed",
-        "Times faster than the dense network in ONNX Runtime: "
-        + "; ".join(f"{b.group}, {b.name} {b.times:.2f}" for b in bars),
+        tr(
+            "Times faster than the dense network in ONNX Runtime: {times}",
+            times="; ".join(f"{b.group}, {b.name} {b.times:.2f}" for b in bars),
+        ),
     )
     st.caption(_conditions(found))
     _table(found, "onnxruntime")
     if any(t.engine == "torch" for t in found.timings):
         st.markdown(
-            "**torch, eager, apart**  \n:small[The same floats in the framework that trains them:"
-            " what ONNX Runtime gains over it is the engine's doing, not the compression's.]"
+            tr(
+                "**torch, eager, apart**  \n:small[The same floats in the framework that trains"
+                " them: what ONNX Runtime gains over it is the engine's doing, not the"
+                " compression's.]"
+            )
         )
         _table(found, "torch")
 
@@ -132,23 +144,27 @@ def _in_order(timings: Iterable[Timing], engine: str) -> list[Timing]:
 
 def _bar(t: Timing, found: Speed, recipe: Recipe) -> figures.SpeedBar:
     family = (int8_recipe(recipe) if t.kind == "int8" else recipe).family
-    return figures.speed_bar(t, found.beside(t).median_ms, KINDS[t.kind], family)
+    return figures.speed_bar(t, found.beside(t).median_ms, tr(KINDS[t.kind]), family)
 
 
 def _conditions(found: Speed) -> str:
     """On what, when, and what else was going on."""
     m, v = found.machine, found.versions
-    when = datetime.fromtimestamp(found.when, UTC).strftime("%d %B %Y, %H:%M UTC")
-    words = (
-        f"{m.processor}, {m.cores} core{'s' if m.cores > 1 else ''}; ONNX Runtime"
-        f" {v['onnxruntime']}, torch {v['torch']}, Python {v['python']}; {when}."
+    words = tr(
+        "{processor}, {cores}; ONNX Runtime {onnxruntime}, torch {torch}, Python {python}; {when}.",
+        processor=m.processor,
+        cores=tr_n("{n} core", "{n} cores", m.cores),
+        when=datetime.fromtimestamp(found.when, UTC).strftime(tr("%d %B %Y, %H:%M UTC")),
+        **v,
     )
     if found.others <= QUIET:
-        return f"{words} The machine was quiet."
-    return (
-        f"{words} Other programs, the lab's own sliders among them, kept up to {found.others:.1f}"
+        return tr("{conditions} The machine was quiet.", conditions=words)
+    return tr(
+        "{conditions} Other programs, the lab's own sliders among them, kept up to {cores:.1f}"
         " cores busy meanwhile. Both networks took turns, so that a busy moment hits both, and the"
-        " quartiles say how sure the ratio is; on a quiet machine it is surer, and all is faster."
+        " quartiles say how sure the ratio is; on a quiet machine it is surer, and all is faster.",
+        conditions=words,
+        cores=found.others,
     )
 
 
@@ -156,16 +172,19 @@ def _table(found: Speed, engine: str) -> None:
     """The dense network and this one, row by row. engine: of ENGINES."""
     rows = []
     for t in _in_order(found.timings, engine):
-        for who, one in (("dense, floats", found.beside(t)), (f"this, {KINDS[t.kind]}", t)):
+        this = tr("this, {kind}", kind=tr(KINDS[t.kind]))
+        for who, one in ((tr("dense, floats"), found.beside(t)), (this, t)):
             row = {
-                "Images": one.batch,
-                "Threads": one.threads,
-                "Network": who,
-                "Faster": one.faster,
-                "Median": units.milliseconds(one.median_ms),
-                "Quartiles": f"{one.low_ms:.3g} to {one.high_ms:.3g}",
-                "Runs": one.runs,
-                "Others": one.others,
+                marked("Images"): one.batch,
+                marked("Threads"): one.threads,
+                marked("Network"): who,
+                marked("Faster"): one.faster,
+                marked("Median"): units.milliseconds(one.median_ms),
+                marked("Quartiles"): tr(
+                    "{low:.3g} to {high:.3g}", low=one.low_ms, high=one.high_ms
+                ),
+                marked("Runs"): one.runs,
+                marked("Others"): one.others,
             }
             rows += [row] if row not in rows else []
     frame.table(
@@ -174,19 +193,21 @@ def _table(found: Speed, engine: str) -> None:
         height=36 + 34 * len(rows),
         row_height=34,
         key=f"speed_{engine}",
-        alt=f"Milliseconds in {ENGINES[engine]}",
+        alt=tr("Milliseconds in {engine}", engine=tr(ENGINES[engine])),
         column_config={
-            "Images": st.column_config.NumberColumn(width=60, help="in one batch"),
+            "Images": st.column_config.NumberColumn(width=60, help=tr("in one batch")),
             "Threads": st.column_config.NumberColumn(width=60),
             "Network": st.column_config.TextColumn(width=110),
             "Median": st.column_config.TextColumn(width=80),
-            "Quartiles": st.column_config.TextColumn(width=110, help="In milliseconds."),
+            "Quartiles": st.column_config.TextColumn(width=110, help=tr("In milliseconds.")),
             "Faster": st.column_config.NumberColumn(
-                format="%.2f×", width=70, help="than dense in this engine, turn by turn"
+                format="%.2f×", width=70, help=tr("than dense in this engine, turn by turn")
             ),
-            "Runs": st.column_config.NumberColumn(width=60, help="that count"),
+            "Runs": st.column_config.NumberColumn(width=60, help=tr("that count")),
             "Others": st.column_config.NumberColumn(
-                format="%.1f", width=65, help="Cores that other programs kept busy meanwhile"
+                format="%.1f",
+                width=65,
+                help=tr("Cores that other programs kept busy meanwhile"),
             ),
         },
     )

@@ -9,6 +9,7 @@ import streamlit as st
 from compression import units
 from compression.errors import CompressionError
 from compression.jobs import Engine
+from compression.language import marked, tr, tr_n
 from compression.networks import architecture_for
 from compression.pace import Pace
 from compression.pipeline import missing_training
@@ -46,24 +47,21 @@ def what(recipe: Recipe, missing: tuple[int, ...]) -> str:
     kinds = [recipe.steps[i].name for i in missing]
     words = []
     if "train" in kinds:
-        words.append("the dense network")
+        words.append(tr("the dense network"))
     if "distill" in kinds:
-        words.append("the student")
-    text = f"Train {' and '.join(words)}" if words else ""
+        words.append(tr("the student"))
+    text = tr("Train {networks}", networks=tr(" and ").join(words)) if words else ""
     if "train_for_bytes" in kinds:
-        text = f"{text}, then squeeze" if text else "Train for bytes"
+        text = tr("{first}, then squeeze", first=text) if text else tr("Train for bytes")
     if "gradual_pruning" in kinds:
-        text = f"{text}, then prune" if text else "Prune while training"
+        text = tr("{first}, then prune", first=text) if text else tr("Prune while training")
     if "fine_tune" in kinds:
-        text = (
-            f"{text}, then fine-tune"
-            if text
-            else f"Fine-tune {epochs(recipe, missing)} epoch" + "s" * (epochs(recipe, missing) > 1)
-        )
+        alone = tr_n("Fine-tune {n} epoch", "Fine-tune {n} epochs", epochs(recipe, missing))
+        text = tr("{first}, then fine-tune", first=text) if text else alone
     return text
 
 
-BEFORE = "Until it is trained, all figures are those of the network before its training."
+BEFORE = marked("Until it is trained, all figures are those of the network before its training.")
 
 
 def button(
@@ -74,7 +72,7 @@ def button(
     *,
     label: str = "",
     about: str = BEFORE,
-    live: str = "In training; shown: before it",
+    live: str = marked("In training; shown: before it"),
     key: str = "start",
 ) -> None:
     """Start, watch or repeat the training that this recipe waits for, if it waits for any.
@@ -86,7 +84,7 @@ def button(
         return
     job = engine.jobs.get(recipe.digest)
     if job is not None and job.live:
-        st.caption(live)
+        st.caption(tr(live))
         return
     st.button(
         label or what(recipe, missing),
@@ -94,15 +92,16 @@ def button(
         key=key,
         on_click=start,
         args=(recipe, engine, owner),
-        help=about,
+        help=tr(about),
     )
     if job is not None and job.state == "failed":
-        st.caption(f":red[It failed: {job.error}]")
+        st.caption(tr(":red[It failed: {reason}]", reason=job.error))
     elif st.session_state.get("job_error"):
         st.caption(f":red[{st.session_state['job_error']}]")
     else:
         expected = seconds(recipe, missing)
-        st.caption("" if math.isnan(expected) else f"about {units.duration(expected)}")
+        known = not math.isnan(expected)
+        st.caption(tr("about {time}", time=units.duration(expected)) if known else "")
 
 
 def dense_first(recipe: Recipe, engine: Engine) -> None:
@@ -113,8 +112,10 @@ def dense_first(recipe: Recipe, engine: Engine) -> None:
         return
     owner = cached.owner()
     st.markdown(
-        "The dense network of this recipe is not trained yet; those of seed 0 are shipped, others"
-        " take a while."
+        tr(
+            "The dense network of this recipe is not trained yet; those of seed 0 are shipped,"
+            " others take a while."
+        )
     )
     drawn = states([dense], engine, owner)
     button(dense, missing, engine, owner)

@@ -15,6 +15,7 @@ from compression.data import DATASETS
 from compression.errors import CompressionError
 from compression.figures.why import ROWS, PointsBar, draw_points, estimated_bar, points_bar
 from compression.jobs import Ask, Engine
+from compression.language import tr, tr_n
 from compression.pipeline import missing_training
 from compression.recipe import Recipe, steps_text
 from compression.remedies import Remedy, remedies
@@ -59,10 +60,12 @@ class Layers:
 def switch() -> bool:
     """One press, kept in the address: whether the panel is open."""
     return st.toggle(
-        "Why?",
+        tr("Why?"),
         key="why",
-        help="Which layer costs most, which classes and images are lost, and what would help: all"
-        " measured, once you ask.",
+        help=tr(
+            "Which layer costs most, which classes and images are lost, and what would help: all"
+            " measured, once you ask."
+        ),
         **controls.BOUND,
     )
 
@@ -155,27 +158,61 @@ def sentence(
     """The answer in words. lost: points; noise: whether they may be nothing; hurt: the classes that
     lost more than chance explains, the worst first.
     """
-    points = f"{abs(lost):.1f} lost point{'s' * (f'{abs(lost):.1f}' != '1.0')}"
     if noise or lost <= 0:
-        said = "No measurable loss on all images together."
+        said = tr("No measurable loss on all images together.")
     elif layers.reason:
-        said = f"Which layer costs most can't be told: {layers.reason}."
-    elif layers.known < layers.of:
-        said = f"Each layer gets its dense weights back: {layers.known} of {layers.of} are known"
-        said += f", {layers.worst.name} seems to cost most." if layers.worst else "."
-    elif layers.worst:
-        back = layers.worst.points
-        part = f"all {points}" if back >= lost else f"{back:.1f} of {points}"
-        said = f"{layers.worst.name} costs most: with its dense weights {part} come back."
+        said = tr("Which layer costs most can't be told: {reason}.", reason=layers.reason)
     else:
-        said = f"No single layer explains it: none alone gives back a measurable part of {points}."
+        said = _layer_sentence(lost, layers)
     if not hurt:
-        return f"{said} No class lost more than chance explains."
+        return tr("{said} No class lost more than chance explains.", said=said)
     worst, names = hurt[0], DATASETS[recipe.dataset].classes
     name = class_words(names, worst.place)
     p = "p < 0.001" if worst.p_value < 0.001 else f"p = {worst.p_value:.2g}"
-    points = units.points(worst.change.difference).replace("pt", "points")
-    return f"{said} {name[0].upper()}{name[1:]} is hurt most ({points}, {p})."
+    return tr(
+        "{said} {name} is hurt most ({points}, {p}).",
+        said=said,
+        name=name[0].upper() + name[1:],
+        points=_points(worst.change.difference),
+        p=p,
+    )
+
+
+def _layer_sentence(lost: float, layers: Layers) -> str:
+    """Which layer costs most, as far as that is known."""
+    counts, name = dict(known=layers.known, of=layers.of), layers.worst and layers.worst.name
+    if layers.known < layers.of and not name:
+        return tr("Each layer gets its dense weights back: {known} of {of} are known.", **counts)
+    if layers.known < layers.of:
+        return tr(
+            "Each layer gets its dense weights back: {known} of {of} are known, {layer} seems to"
+            " cost most.",
+            layer=name,
+            **counts,
+        )
+    points = tr_n("{n:.1f} lost point", "{n:.1f} lost points", round(lost, 1))
+    if not layers.worst:
+        return tr(
+            "No single layer explains it: none alone gives back a measurable part of {points}.",
+            points=points,
+        )
+    if layers.worst.points >= lost:
+        return tr(
+            "{layer} costs most: with its dense weights all {points} come back.",
+            layer=name,
+            points=points,
+        )
+    return tr(
+        "{layer} costs most: with its dense weights {back:.1f} of {points} come back.",
+        layer=name,
+        back=layers.worst.points,
+        points=points,
+    )
+
+
+def _points(difference: float) -> str:
+    """`−4.9 points`, of a difference of shares."""
+    return units.points(difference).replace("pt", tr("points"))
 
 
 def _draw(recipe: Recipe, split: str, engine: Engine, turn: Turn | None, live: bool) -> None:
@@ -184,7 +221,9 @@ def _draw(recipe: Recipe, split: str, engine: Engine, turn: Turn | None, live: b
         engine.want(whose, _asks(found, split, engine))
     with st.container(border=True, key="why-panel"):
         if recipe == recipe.dense:
-            st.markdown("**This is the dense network: nothing is compressed, nothing to explain.**")
+            st.markdown(
+                tr("**This is the dense network: nothing is compressed, nothing to explain.**")
+            )
         elif found is None:
             _waiting(engine.failure(Ask(recipe, split)))
         else:
@@ -195,40 +234,41 @@ def _draw(recipe: Recipe, split: str, engine: Engine, turn: Turn | None, live: b
 
 def _waiting(failure: str) -> None:
     """As high as the answer, so that nothing jumps when it comes."""
-    st.markdown(f":red[{failure}]" if failure else "**Why: this setting is being measured**")
+    st.markdown(f":red[{failure}]" if failure else tr("**Why: this setting is being measured**"))
     left, middle, _ = st.columns(3, gap="medium")
     for place, key in ((left, "why-layers"), (middle, "why-classes")):
         with place:
             empty = draw_points([], frame.colours(), "combined", "", "")
-            frame.chart(empty, key, "Nothing known yet")
+            frame.chart(empty, key, tr("Nothing known yet"))
 
 
 def _answer(found: Known, split: str, engine: Engine, turn: Turn | None) -> None:
     score = found.accuracy(split)
     if score is None or score.change is None:
-        st.markdown("**Nothing to compare this network with.**")
+        st.markdown(tr("**Nothing to compare this network with.**"))
         return
     seen = _unlearnt(found.recipe, split, engine) if isinstance(found, Result) else None
     classes = class_changes(score) or (seen.classes if seen else ())
     hurt = sorted((c for c in classes if c.is_hurt), key=lambda c: c.change.difference)
     layers, p, family = _layers(found, split, engine), frame.colours(), found.recipe.family
+    names = tuple(map(tr, DATASETS[found.recipe.dataset].classes))
     said = sentence(found.recipe, _lost(found, split), score.change.within_noise, layers, hurt)
     st.markdown(f"**{said}**")
     left, middle, right = st.columns(3, gap="medium")
     with left:
         _draw_layers(layers, p, family)
     with middle:
-        _draw_classes(classes, DATASETS[found.recipe.dataset].classes, p, family)
+        _draw_classes(classes, names, p, family)
     with right, st.container(gap=6):
-        st.markdown("**What would help?** :small[measured when pressed]")
+        st.markdown(tr("**What would help?** :small[measured when pressed]"))
         if not layers.all_seen:
-            st.caption("Once something is known of each layer.")
+            st.caption(tr("Once something is known of each layer."))
         for remedy in _remedies(found, split, engine):
             _draw_remedy(found, remedy, split, engine, turn)
     if seen:
-        _draw_images(seen, DATASETS[found.recipe.dataset].classes)
+        _draw_images(seen, names)
     elif isinstance(found, Preview):
-        st.caption("The images follow once this setting is stored.")
+        st.caption(tr("The images follow once this setting is stored."))
 
 
 def _unlearnt(recipe: Recipe, split: str, engine: Engine) -> Unlearnt | None:
@@ -240,18 +280,21 @@ def _unlearnt(recipe: Recipe, split: str, engine: Engine) -> Unlearnt | None:
 
 def _draw_layers(layers: Layers, p: figures.Palette, family: str) -> None:
     if layers.reason:
-        st.markdown("**What each layer costs**")
-        st.caption(f"Not measured: {layers.reason}.")
+        st.markdown(tr("**What each layer costs**"))
+        st.caption(tr("Not measured: {reason}.", reason=layers.reason))
         return
     shown = layers.bars if layers.of <= ROWS else layers.bars[: ROWS - 1]
     more, rest = "", layers.bars[len(shown) :]
     if rest and layers.known == layers.of:
-        more = f"{len(rest)} more, {units.points(rest[0].points / 100)} at most"
+        most = units.points(rest[0].points / 100)
+        more = tr("{n} more, {points} at most", n=len(rest), points=most)
     elif shown and layers.of > len(shown):
-        more = f"{layers.of - len(shown)} more"
-    figure = draw_points(shown, p, family, "What each layer costs", "points back", more)
+        more = tr("{n} more", n=layers.of - len(shown))
+    title, of = tr("What each layer costs"), tr("points back")
+    figure = draw_points(shown, p, family, title, of, more)
     alt = ", ".join(f"{b.name} {b.points:+.1f}" for b in shown)
-    frame.chart(figure, "why-layers", f"Points that each layer's dense weights give back: {alt}")
+    said = tr("Points that each layer's dense weights give back: {points}", points=alt)
+    frame.chart(figure, "why-layers", said)
 
 
 def _draw_classes(
@@ -259,9 +302,10 @@ def _draw_classes(
 ) -> None:
     worst = sorted(classes, key=lambda c: c.change.difference)[:ROWS]
     bars = [points_bar(names[c.place], c.change, c.p_value >= 0.05) for c in worst]
-    figure = draw_points(bars, p, family, "Classes", "points against dense")
+    figure = draw_points(bars, p, family, tr("Classes"), tr("points against dense"))
     alt = ", ".join(f"{b.name} {b.points:+.1f}" for b in bars)
-    frame.chart(figure, "why-classes", f"Points of each class against the dense network: {alt}")
+    said = tr("Points of each class against the dense network: {points}", points=alt)
+    frame.chart(figure, "why-classes", said)
 
 
 def _draw_remedy(
@@ -274,15 +318,15 @@ def _draw_remedy(
     running = digest in _pressed() and (job.live if job else not missing)
     if result is None and not running:
         icon = ":material/model_training:" if missing else ":material/bolt:"
-        if st.button(remedy.words, key=f"remedy-{digest}", icon=icon, width="stretch"):
+        if st.button(tr(remedy.words), key=f"remedy-{digest}", icon=icon, width="stretch"):
             _press(remedy.recipe, bool(missing), engine)
         if job is not None and job.state == "failed":
-            st.caption(f":red[It failed: {job.error}]")
+            st.caption(tr(":red[It failed: {reason}]", reason=job.error))
         return
     words = _effect(found, result, split) if result else _progress(remedy.recipe, split, engine)
     line = dict(vertical_alignment="center", horizontal_alignment="distribute", gap="small")
     with st.container(horizontal=True, **line):  # type: ignore[arg-type]
-        st.markdown(f":small[**{remedy.words}**]  \n:small[{words}]", width="content")
+        st.markdown(f":small[**{tr(remedy.words)}**]  \n:small[{words}]", width="content")
         if result:
             _open(remedy.recipe, turn)
 
@@ -302,10 +346,11 @@ def _press(recipe: Recipe, trains: bool, engine: Engine) -> None:
 def _progress(recipe: Recipe, split: str, engine: Engine) -> str:
     job = engine.jobs.get(recipe.digest)
     if job is not None and job.live:
-        left = f", {units.duration(job.progress.seconds_left)} left" if job.progress else ""
-        return f"training{left}"
+        if not job.progress:
+            return tr("training")
+        return tr("training, {time} left", time=units.duration(job.progress.seconds_left))
     failure = engine.failure(Ask(recipe, split))
-    return f":red[{failure}]" if failure else "measuring"
+    return f":red[{failure}]" if failure else tr("measuring")
 
 
 def _effect(before: Known, after: Known, split: str) -> str:
@@ -314,24 +359,28 @@ def _effect(before: Known, after: Known, split: str) -> str:
     if isinstance(before, Result) and isinstance(after, Result):
         paired = cached.change(before.digest, after.digest, before.recipe.dataset, split)
     effect = figures.effect(before, after, split, paired)
-    points = units.points(effect.points / 100).replace("pt", "points")
+    points = tr("within noise") if effect.noise else _points(effect.points / 100)
     more = after.cost.bytes - before.cost.bytes
-    size = f"{units.size(abs(more))} {'larger' if more > 0 else 'smaller'}" if more else "same size"
-    return f"{'within noise' if effect.noise else points}, {size}"
+    size = units.size(abs(more))
+    if more > 0:
+        return tr("{points}, {size} larger", points=points, size=size)
+    if more:
+        return tr("{points}, {size} smaller", points=points, size=size)
+    return tr("{points}, same size", points=points)
 
 
 def _open(recipe: Recipe, turn: Turn | None) -> None:
     link = controls.link(recipe)
     if turn and link is not None:
         if st.button(
-            "Open", key=f"open-{recipe.digest}", type="tertiary", on_click=turn, args=(recipe,)
+            tr("Open"), key=f"open-{recipe.digest}", type="tertiary", on_click=turn, args=(recipe,)
         ):
             st.rerun(scope="app")
         return
     page, query = "pages/compress.py", link
     if query is None:
         page, query = "pages/recipes.py", _recipes_query(recipe)
-    st.page_link(page, label="Open", query_params=query)
+    st.page_link(page, label=tr("Open"), query_params=query)
 
 
 def _recipes_query(recipe: Recipe) -> dict[str, str]:
@@ -343,11 +392,15 @@ def _recipes_query(recipe: Recipe) -> dict[str, str]:
 def _draw_images(seen: Unlearnt, names: tuple[str, ...]) -> None:
     """Those first of whose wrong answer the network is surest."""
     if not seen.images:
-        st.caption("No image that the dense network gets right is wrong now.")
+        st.caption(tr("No image that the dense network gets right is wrong now."))
         return
-    of = "" if seen.looked == seen.lost else f"of {seen.looked} looked at, "
-    n = f"{units.grouped(seen.lost)} image{'s' * (seen.lost != 1)}"
-    st.markdown(f"**Right before, wrong now** :small[{n}; {of}the surest first]")
+    images = tr_n("{images} image", "{images} images", seen.lost, images=units.grouped(seen.lost))
+    if seen.looked == seen.lost:
+        said = tr("{images}; the surest first", images=images)
+    else:
+        of = dict(images=images, looked=seen.looked)
+        said = tr("{images}; of {looked} looked at, the surest first", **of)
+    st.markdown(tr("**Right before, wrong now** :small[{images}]", images=said))
     with st.container(horizontal=True, gap=10):
         for one in seen.images[:IMAGES]:
             label, answer = names[one.label], names[one.answer]
@@ -356,5 +409,10 @@ def _draw_images(seen: Unlearnt, names: tuple[str, ...]) -> None:
                 one.image,
                 f"{label} → {answer}, {sure}",
                 IMAGE,
-                alt=f"{label}, taken for {answer} with {sure} certainty",
+                alt=tr(
+                    "{label}, taken for {answer} with {sure} certainty",
+                    label=label,
+                    answer=answer,
+                    sure=sure,
+                ),
             )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from compression.language import marked
 from pages.parts.lessons import order, prune, quantize, shrink, speed, store, unlearn
 from pages.parts.lessons.kit import Desk
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """word: as it is called in the list and in links (small letters will do); minutes: that it
-    takes; small, real: draw it on a matrix that one can see, and on a network; terms: of the
-    glossary, that it teaches.
+    """word: as it is called in the list and in links (small letters will do); word and title are
+    shown by `tr`; minutes: that it takes; small, real: draw it on a matrix that one can see, and on
+    a network; terms: of the glossary, that it teaches.
     """
 
     word: str
@@ -33,13 +34,19 @@ ORDER = ("recipe", "step", "digest", "K", "Q")
 UNLEARN = ("accuracy", "test split", "confidence interval", "McNemar's test", "occlusion")
 
 LESSONS = (
-    Lesson("Prune", "Keep the K largest weights", 4, prune.small, prune.real, PRUNE),
-    Lesson("Quantize", "Round to whole numbers, and back", 6, quantize.small, quantize.real,
-           QUANTIZE),
-    Lesson("Shrink", "A student from the first K columns", 6, shrink.small, shrink.real, SHRINK),
-    Lesson("Store", "The file is not parameters times bits", 5, store.small, store.real, STORE),
-    Lesson("Speed", "Smaller is not faster", 4, speed.small, speed.real, SPEED),
-    Lesson("Order", "The order of steps matters", 5, order.small, order.real, ORDER),
-    Lesson("Unlearn", "The average hides what is lost", 5, unlearn.small, unlearn.real, UNLEARN),
+    Lesson(marked("Prune"), marked("Keep the K largest weights"), 4,
+           prune.small, prune.real, PRUNE),
+    Lesson(marked("Quantize"), marked("Round to whole numbers, and back"), 6,
+           quantize.small, quantize.real, QUANTIZE),
+    Lesson(marked("Shrink"), marked("A student from the first K columns"), 6,
+           shrink.small, shrink.real, SHRINK),
+    Lesson(marked("Store"), marked("The file is not parameters times bits"), 5,
+           store.small, store.real, STORE),
+    Lesson(marked("Speed"), marked("Smaller is not faster"), 4,
+           speed.small, speed.real, SPEED),
+    Lesson(marked("Order"), marked("The order of steps matters"), 5,
+           order.small, order.real, ORDER),
+    Lesson(marked("Unlearn"), marked("The average hides what is lost"), 5,
+           unlearn.small, unlearn.real, UNLEARN),
 )  # fmt: skip
 BY_WORD = {lesson.word: lesson for lesson in LESSONS}

@@ -9,6 +9,7 @@ from typing import Any
 
 from compression import units
 from compression.figures.guesses import Rung
+from compression.language import tr
 from compression.result import Preview, Result
 
 LARGE = "1.5rem"
@@ -32,8 +33,11 @@ def hidden(rung: Rung) -> Rung:
 
 def alt_of(title: str, rungs: Sequence[Rung], guess: float | None, unit: str) -> str:
     """A ladder in words."""
-    own = "" if guess is None else f"; your guess: {guess:g}{unit}"
-    return f"{title}: {', '.join(f'{r.label} {r.text}' for r in rungs)}{own}"
+    bars = tr(", ").join(f"{r.label} {r.text}" for r in rungs)
+    if guess is None:
+        return tr("{title}: {rest}", title=title, rest=bars)
+    own = f"{guess:g}{unit}"
+    return tr("{title}: {bars}; your guess: {guess}", title=title, bars=bars, guess=own)
 
 
 def accuracy_rung(

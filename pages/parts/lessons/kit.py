@@ -4,7 +4,7 @@ figures that answer it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from compression.figures import Palette
 from compression.figures.guesses import Ladder, Rung, draw_ladder
 from compression.figures.large import enlarged
 from compression.figures.lessons import Along, draw_along
+from compression.language import marked, tr
 from compression.networks import NETWORKS
 from compression.recipe import Recipe
 from pages.parts import frame, single, steps
@@ -24,18 +25,30 @@ from pages.parts.lessons.bars import alt_of, hidden, write
 from pages.parts.lessons.links import Link
 from pages.parts.lessons.work import Work
 
-SMALL, NETWORK = PARTS = ("Small", "Network")
+SMALL, NETWORK = PARTS = (marked("Small"), marked("Network"))
 LARGER = 1.25  # of figures, when they are presented
+MADE_FOR = {  # what an answer may depend on, with its value
+    "K": "K = {n}",
+    "Q": "Q = {n}",
+    "percent": "{n} %",
+    "levels": marked("{n} levels"),
+    "columns": marked("{n} columns"),
+}
 
 
 class Guess(NamedTuple):
     """value: a number, or one of a few words; locked: whether it stands; about: what it was made
-    for, in words.
+    for, each a name in MADE_FOR with its value.
     """
 
     value: float | str | None
     locked: bool
-    about: str = ""
+    about: Mapping[str, int] = {}
+
+    @property
+    def made_for(self) -> str:
+        """What it was made for, in words."""
+        return tr(", ").join(tr(MADE_FOR[name], n=n) for name, n in self.about.items())
 
 
 def again(key: tuple[str, ...]) -> None:
@@ -66,7 +79,7 @@ class Desk:
     right: Any
     controls: list[tuple[str, str]] = field(default_factory=list)
     guessed: Guess = Guess(None, False)
-    about: str = ""  # what the answer depends on now, in words
+    about: Mapping[str, int] = field(default_factory=dict)  # what the answer depends on now
 
     @property
     def title(self) -> str:
@@ -165,13 +178,13 @@ class Desk:
         top: int,
         *,
         unit: str = "",
-        about: str = "",
+        about: Mapping[str, int],
         low: int = 0,
         step: int = 1,
         ready: bool = True,
     ) -> Guess:
-        """A guess with a slider. top: its end; about: what the answer depends on, in words; ready:
-        whether it can be answered.
+        """A guess with a slider. top: its end; about: what the answer depends on, as of MADE_FOR;
+        ready: whether it can be answered.
         """
         self._question(question)
         default = _whole(self._given(), low, top, step, low + (top - low) // (2 * step) * step)
@@ -195,17 +208,20 @@ class Desk:
         label: str,
         options: Sequence[str],
         *,
-        about: str = "",
+        about: Mapping[str, int],
         ready: bool = True,
+        said: Callable[[str], str] = tr,
     ) -> Guess:
-        """A guess out of a few words."""
+        """A guess out of a few words, as the code and links call them. said: as they are shown."""
         self._question(question)
         given, stands = self._given(), guesses().get(self.key)
+        words = {option: said(option) for option in options}
         first = stands.value if stands else given
         value = self.left.radio(
             label,
             options,
             options.index(first) if first in options else None,
+            format_func=words.__getitem__,
             key=f"guess-{'-'.join(self.key)}",
             horizontal=max(map(len, options)) <= 2,
             disabled=stands is not None or "guess" in self.link.locked,
@@ -223,13 +239,13 @@ class Desk:
     def _given(self) -> str:
         return self.link.guess if self.link.is_about(self.lesson, self.part) else ""
 
-    def _stand(self, value: float | str | None, about: str, ready: bool) -> Guess:
+    def _stand(self, value: float | str | None, about: Mapping[str, int], ready: bool) -> Guess:
         """The guess as it stands, and the buttons below it."""
         stands = guesses().get(self.key)
         self.guessed, self.about = stands or Guess(value, False, about), about
         with self.left:
             st.button(
-                "Lock my guess and run",
+                tr("Lock my guess and run"),
                 icon=":material/lock:",
                 key="lock_guess",
                 width="stretch",
@@ -270,18 +286,19 @@ class Desk:
         number = given if guess_beside and isinstance(given, float) else None
         shown = rungs if known else [hidden(r) for r in rungs]
         guess = None if number is None else (0, number)
-        data = Ladder(title, rest if known else "guess first", shown, top, unit, guess)
+        data = Ladder(title, rest if known else tr("guess first"), shown, top, unit, guess)
         self.chart(draw_ladder(data, self.p), "ladder", alt_of(title, shown, number, unit))
 
     def judge(self, rung: Rung, what: str, top: float, unit: str) -> None:
         """The guess on a bar of its own, beside what is true. what: it is, in words."""
         g = self.guessed
         if g.locked and rung.value is not None and isinstance(g.value, float):
-            title = f"You guessed {g.value:g}{unit}, it is {rung.text}"
+            own = f"{g.value:g}{unit}"
+            title = tr("You guessed {guess}, it is {truth}", guess=own, truth=rung.text)
         else:
-            title = "Your guess"
+            title = tr("Your guess")
         if g.locked and g.about and self.about != g.about:
-            what = f"{what}; you guessed for {g.about}"
+            what = tr("{what}; you guessed for {about}", what=what, about=g.made_for)
         shown = rung if g.locked else hidden(rung)
         number = g.value if isinstance(g.value, float) else None
         data = Ladder(
@@ -292,7 +309,8 @@ class Desk:
             unit,
             None if number is None else (0, number),
         )
-        self.chart(draw_ladder(data, self.p), "judged", f"{title}: {what}")
+        alt = tr("{title}: {rest}", title=title, rest=what)
+        self.chart(draw_ladder(data, self.p), "judged", alt)
 
     def along(
         self,
@@ -319,7 +337,8 @@ class Desk:
             [f"{t:g}" for t in ticks[:-1]] + [f"{ticks[-1]:g}{unit}"],
             log,
         )
-        self.chart(draw_along(data, self.p, 230), "along", f"{title}, {rest}")
+        alt = tr("{title}, {rest}", title=title, rest=rest)
+        self.chart(draw_along(data, self.p, 230), "along", alt)
 
 
 def _whole(text: object, low: int, high: int, step: int, default: int) -> int:

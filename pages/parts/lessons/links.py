@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from compression.errors import InvalidInput
+from compression.language import tr
 from compression.qr import qr_svg
 from pages.parts import steps
 from pages.parts.controls import BOUND
@@ -27,7 +28,7 @@ QR_WIDTH = 560
 class Link:
     """What a teacher's link says of one part of a lesson. locked, hidden: names of controls, and
     `guess`, `lesson`, `network`, `data`; ask: the question; guess: as text, empty for none;
-    trouble: what of it could not be taken.
+    troubles: what of it could not be taken.
     """
 
     lesson: str = ""
@@ -36,7 +37,7 @@ class Link:
     hidden: frozenset[str] = frozenset()
     ask: str = ""
     guess: str = ""
-    trouble: str = ""
+    troubles: tuple[InvalidInput, ...] = ()
 
     def is_about(self, lesson: str, part: str) -> bool:
         """Whether its question and its guess belong to this part of this lesson."""
@@ -58,20 +59,23 @@ def taken(lesson: str, part: str) -> Link:
 
 
 def _parsed(given: dict[str, str], lesson: str, part: str) -> Link:
-    troubles: list[str] = []
+    troubles: list[InvalidInput] = []
 
     def names(key: str) -> frozenset[str]:
         found = [n for n in given[key].split(",") if n]
         known = [n for n in found[:MOST_NAMES] if NAME.fullmatch(n)]
         if len(known) < len(found):
-            troubles.append(f"{key} names at most {MOST_NAMES} controls, in small letters")
+            wrong = InvalidInput(
+                "{key} names at most {most} controls, in small letters", key=key, most=MOST_NAMES
+            )
+            troubles.append(wrong)
         return frozenset(known)
 
     def text(key: str, most: int) -> str:
         words = " ".join(given[key].split())
         if len(words) <= most:
             return words
-        troubles.append(f"{key} has at most {most} characters")
+        troubles.append(InvalidInput("{key} has at most {most} characters", key=key, most=most))
         return ""
 
     return Link(
@@ -81,7 +85,7 @@ def _parsed(given: dict[str, str], lesson: str, part: str) -> Link:
         names(HIDE),
         text(ASK, MOST_ASKED),
         text(GUESS, MOST_GUESS),
-        "; ".join(troubles),
+        tuple(troubles),
     )
 
 
@@ -99,7 +103,7 @@ def teach(lesson: str, part: str, controls: Sequence[tuple[str, str]], guess: st
     guess: that of the moment.
     """
     st.button(
-        "Link for a class",
+        tr("Link for a class"),
         icon=":material/school:",
         type="tertiary",
         key="teach",
@@ -107,7 +111,8 @@ def teach(lesson: str, part: str, controls: Sequence[tuple[str, str]], guess: st
         args=("teaching", True),
     )
     if st.session_state.get("teaching"):
-        _make(lesson, part, controls, guess)
+        opened = st.dialog(tr("Link for a class"), width="large", on_dismiss=_done)
+        opened(_make)(lesson, part, controls, guess)
 
 
 def _done() -> None:
@@ -115,35 +120,34 @@ def _done() -> None:
     st.session_state["teaching"] = False
 
 
-@st.dialog("Link for a class", width="large", on_dismiss=_done)
 def _make(lesson: str, part: str, controls: Sequence[tuple[str, str]], guess: str) -> None:
     """A link to this part of the lesson as it is set now, and its QR code."""
     words = dict(controls) | {
-        "guess": "The guess",
-        "lesson": "Choice of lesson",
-        "network": "Network",
-        "data": "Data set",
+        "guess": tr("The guess"),
+        "lesson": tr("Choice of lesson"),
+        "network": tr("Network"),
+        "data": tr("Data set"),
     }
-    as_code = st.toggle("Show the QR code", key="teach_qr")
+    as_code = st.toggle(tr("Show the QR code"), key="teach_qr")
     ask, lock, hide, own = "", [], [], False
     if not as_code:
-        st.caption("Whoever opens it finds this part as it is set now, and guesses first.")
-        ask = st.text_input("Question in place of ours", max_chars=MOST_ASKED, **_kept("ask"))
+        st.caption(tr("Whoever opens it finds this part as it is set now, and guesses first."))
+        ask = st.text_input(tr("Question in place of ours"), max_chars=MOST_ASKED, **_kept("ask"))
         lock = st.multiselect(
-            "Locked",
+            tr("Locked"),
             list(words),
             format_func=lambda name: words[name],
-            help="Seen, but not to be moved.",
+            help=tr("Seen, but not to be moved."),
             **_kept("lock"),
         )
         hide = st.multiselect(
-            "Hidden",
+            tr("Hidden"),
             [name for name, _ in controls],
             format_func=lambda name: words[name],
-            help="Not seen at all; it keeps its value.",
+            help=tr("Not seen at all; it keeps its value."),
             **_kept("hide"),
         )
-        own = st.toggle("Set the guess to mine", disabled=not guess, **_kept("guess"))
+        own = st.toggle(tr("Set the guess to mine"), disabled=not guess, **_kept("guess"))
     else:
         state = st.session_state
         ask, lock = state.get("teach_ask", ""), state.get("teach_lock", [])
@@ -169,20 +173,23 @@ def _kept(name: str) -> dict[str, Any]:
 
 def _code(link: str) -> None:
     try:
-        st.image(qr_svg(link), width=QR_WIDTH, alt=f"QR code of the address {link}")
+        alt = tr("QR code of the address {link}", link=link)
+        st.image(qr_svg(link), width=QR_WIDTH, alt=alt)
     except InvalidInput as e:
-        st.markdown(steps.plain(str(e)).capitalize() + ".")
+        st.markdown(tr("{reason}.", reason=steps.plain(str(e)).capitalize()))
     st.caption(
-        "It leads to the address in your browser: open the page by the name that others reach it"
-        " by, not as localhost."
+        tr(
+            "It leads to the address in your browser: open the page by the name that others reach"
+            " it by, not as localhost."
+        )
     )
 
 
 def present_switch() -> bool:
     """Whether the lesson is shown in large type, step by step; kept in the address."""
     return st.toggle(
-        "Present",
+        tr("Present"),
         key="present",
-        help="For a lecture hall: large type, one step after the other.",
+        help=tr("For a lecture hall: large type, one step after the other."),
         **BOUND,
     )

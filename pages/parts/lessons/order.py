@@ -8,6 +8,7 @@ from compression import units
 from compression.baselines import baseline
 from compression.figures.guesses import Rung
 from compression.figures.lessons import Matrix, draw_matrix
+from compression.language import marked, tr
 from compression.lessons.small import WEIGHTS, orders
 from compression.pruning import MagnitudePruning
 from compression.quantization import CodebookQuantization
@@ -20,31 +21,36 @@ from pages.parts.lessons.kit import Desk
 from pages.parts.lessons.prune import K_HELP
 from pages.parts.lessons.quantize import Q_HELP
 
-FIRST, SECOND = "Prune, then levels", "Levels, then prune"
-ANSWERS = (FIRST, SECOND, "No measurable difference")
+FIRST, SECOND = marked("Prune, then levels"), marked("Levels, then prune")
+ANSWERS = (FIRST, SECOND, marked("No measurable difference"))
 
 
 def small(desk: Desk) -> None:
-    desk.say("Keep the K largest, then round. Or round, then keep the K largest. The same steps.")
-    K = desk.slider("k", f"Keep K of {WEIGHTS}", 1, WEIGHTS, 12, about=K_HELP)
-    Q = desk.slider("q", "Q", 1, 8, 2, about=Q_HELP)
+    desk.say(
+        tr("Keep the K largest, then round. Or round, then keep the K largest. The same steps.")
+    )
+    label = tr("Keep K of {weights}", weights=WEIGHTS)
+    K = desk.slider("k", label, 1, WEIGHTS, 12, about=tr(K_HELP))
+    Q = desk.slider("q", "Q", 1, 8, 2, about=tr(Q_HELP))
     found = orders(K, Q)
     differ = int(found.differ.sum())
     guess = desk.guess_number(
-        f"In how many of the {WEIGHTS} cells do the two results differ?",
-        "My guess: cells",
+        tr("In how many of the {weights} cells do the two results differ?", weights=WEIGHTS),
+        tr("My guess: cells"),
         WEIGHTS,
-        about=f"K = {K}, Q = {Q}",
+        about=dict(K=K, Q=Q),
     )
     blank = 1.0 if guess.locked else math.nan
-    for place, title, values, error in zip(
+    for place, key, title, values, error in zip(
         desk.pair(),
         ("Prune, then round", "Round, then prune"),
+        (tr("Prune, then round"), tr("Round, then prune")),
         (found.pruned_first, found.rounded_first),
         found.errors,
         strict=True,
     ):
-        rest = f"squared error {error:.2f}" if guess.locked else "guess first"
+        measured = tr("squared error {error:.2f}", error=error)
+        rest = measured if guess.locked else tr("guess first")
         desk.chart(
             draw_matrix(
                 Matrix(
@@ -57,21 +63,27 @@ def small(desk: Desk) -> None:
                 desk.p,
                 320,
             ),
-            title,
-            f"{title}: {rest}",
+            key,
+            tr("{title}: {rest}", title=title, rest=rest),
             place,
         )
-    desk.judge(Rung("", "combined", differ, str(differ)), "cells that differ (rims)", WEIGHTS, "")
+    rung = Rung("", "combined", differ, str(differ))
+    desk.judge(rung, tr("cells that differ (rims)"), WEIGHTS, "")
     desk.tell(
-        f"After rounding, **{found.tied} weights** have the size of the smallest that stays: which"
-        " of them were larger is forgotten, and the first ones are kept. Who prunes first still"
-        f" knows. Squared error {found.errors[0]:.2f} against {found.errors[1]:.2f}."
+        tr(
+            "After rounding, **{tied} weights** have the size of the smallest that stays: which of"
+            " them were larger is forgotten, and the first ones are kept. Who prunes first still"
+            " knows. Squared error {first:.2f} against {second:.2f}.",
+            tied=found.tied,
+            first=found.errors[0],
+            second=found.errors[1],
+        )
     )
 
 
 def real(desk: Desk) -> None:
-    percent = desk.slider("order_share", "Prune ratio", 50, 98, 90, 1, format="%d %%")
-    levels = desk.slider("order_levels", "Levels", 2, 32, 4)
+    percent = desk.slider("order_share", tr("Prune ratio"), 50, 98, 90, 1, format="%d %%")
+    levels = desk.slider("order_levels", tr("Levels"), 2, 32, 4)
     dense = baseline(desk.network, desk.dataset)
     prune, share = MagnitudePruning(sparsity=percent / 100), CodebookQuantization(levels=levels)
     tune = FineTune(epochs=1)
@@ -80,23 +92,30 @@ def real(desk: Desk) -> None:
     desk.work.look_at_training([behind, between])
     desk.work.want([first, second, dense])
     desk.say(
-        f"{desk.title} pruned by {percent} % and with {levels} levels a layer, in both"
-        " orders; nothing is trained."
+        tr(
+            "{network} pruned by {percent} % and with {levels} levels a layer, in both orders;"
+            " nothing is trained.",
+            network=desk.title,
+            percent=percent,
+            levels=levels,
+        )
     )
     guess = desk.guess_word(
-        "Which order gives the more accurate network?", "My guess", ANSWERS,
-        about=f"{percent} %, {levels} levels",
-    )  # fmt: skip
+        tr("Which order gives the more accurate network?"),
+        tr("My guess"),
+        ANSWERS,
+        about=dict(percent=percent, levels=levels),
+    )
     rungs = [
-        ("prune, levels", first, "…"),
-        ("levels, prune", second, "…"),
-        ("prune, tune, levels", between, "not trained yet"),
-        ("prune, levels, tune", behind, "not trained yet"),
-        ("dense", dense, "…"),
+        (tr("prune, levels"), first, "…"),
+        (tr("levels, prune"), second, "…"),
+        (tr("prune, tune, levels"), between, tr("not trained yet")),
+        (tr("prune, levels, tune"), behind, tr("not trained yet")),
+        (tr("dense"), dense, "…"),
     ]
     desk.ladder(
-        "Right answers",
-        "validation, 95 % intervals",
+        tr("Right answers"),
+        tr("validation, 95 % intervals"),
         [
             accuracy_rung(label, "dense" if r == dense else "combined", desk.work.known(r), empty)
             for label, r, empty in rungs
@@ -109,16 +128,27 @@ def real(desk: Desk) -> None:
     truth = _truth(desk, first, second)
     known = desk.work.known(first), desk.work.known(second)
     if truth and known[0] and known[1]:
-        right = "You guessed it" if guess.value == truth else f"You guessed: {guess.value}"
+        own = tr(str(guess.value))
         sizes = [units.size(k.cost.bytes, not k.weighed) for k in known if k]
         desk.tell(
-            f"{right}. It is: **{truth}**, tested on the same images. The files have {sizes[0]} and"
-            f" {sizes[1]}: levels that are chosen before pruning are spent on weights that go."
+            tr(
+                "{verdict} It is: **{truth}**, tested on the same images. The files have {first}"
+                " and {second}: levels that are chosen before pruning are spent on weights that"
+                " go.",
+                verdict=tr("You guessed it.")
+                if guess.value == truth
+                else tr("You guessed: {guess}.", guess=own),
+                truth=tr(truth),
+                first=sizes[0],
+                second=sizes[1],
+            )
         )
     elif not desk.work.engine.failure(desk.work.asks[1]):
-        desk.tell("Measuring both.")
-    desk.tell("Training may stand between the steps or behind them: one epoch each, side by side.")
-    desk.train("Train both")
+        desk.tell(tr("Measuring both."))
+    desk.tell(
+        tr("Training may stand between the steps or behind them: one epoch each, side by side.")
+    )
+    desk.train(tr("Train both"))
 
 
 def _truth(desk: Desk, first: Recipe, second: Recipe) -> str:

@@ -9,6 +9,7 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures.guesses import Rung
 from compression.figures.lessons import Matrix, Ranking, draw_matrix, draw_ranking
+from compression.language import marked, tr
 from compression.lessons.real import squared_share
 from compression.lessons.small import WEIGHTS, pruned
 from compression.pruning import MagnitudePruning, RandomPruning
@@ -18,34 +19,39 @@ from pages.parts import single
 from pages.parts.lessons.bars import accuracy_rung
 from pages.parts.lessons.kit import Desk
 
-K_HELP = "The threshold t is the size of the smallest of them."
+K_HELP = marked("The threshold t is the size of the smallest of them.")
 
 
 def small(desk: Desk) -> None:
-    desk.say("A weight near zero hardly changes the sum that a unit makes, so it can go.")
-    K = desk.slider("k", f"Keep K of {WEIGHTS}", 1, WEIGHTS, 9, about=K_HELP)
+    desk.say(tr("A weight near zero hardly changes the sum that a unit makes, so it can go."))
+    label = tr("Keep K of {weights}", weights=WEIGHTS)
+    K = desk.slider("k", label, 1, WEIGHTS, 9, about=tr(K_HELP))
     found = pruned(K)
     desk.formula(r"W' = W \odot [\,|W| \geq t\,]")
     guess = desk.guess_number(
-        f"What share of the squared sum of all weights stays if {WEIGHTS - K} of {WEIGHTS} go?",
-        "My guess: share that stays",
+        tr(
+            "What share of the squared sum of all weights stays if {gone} of {weights} go?",
+            gone=WEIGHTS - K,
+            weights=WEIGHTS,
+        ),
+        tr("My guess: share that stays"),
         100,
         unit=" %",
-        about=f"K = {K}",
+        about=dict(K=K),
     )
     before, after = desk.pair()
     desk.chart(
-        draw_matrix(Matrix("W", "stronger: larger", found.W), desk.p, 290),
+        draw_matrix(Matrix("W", tr("stronger: larger"), found.W), desk.p, 290),
         "before",
-        f"A matrix of {WEIGHTS} weights",
+        tr("A matrix of {weights} weights", weights=WEIGHTS),
         before,
     )
-    kept_words = f"{K} weights kept"
+    kept_words = tr("{K} weights kept", K=K)
     desk.chart(
         draw_matrix(
             Matrix(
                 "W′",
-                kept_words if guess.locked else "guess first, then run",
+                kept_words if guess.locked else tr("guess first, then run"),
                 found.kept if guess.locked else found.kept * math.nan,
                 "pruned",
             ),
@@ -53,28 +59,35 @@ def small(desk: Desk) -> None:
             290,
         ),
         "after",
-        f"The same matrix, {kept_words}" if guess.locked else "Not shown before the guess",
+        tr("The same matrix, {kept}", kept=kept_words)
+        if guess.locked
+        else tr("Not shown before the guess"),
         after,
     )
     ranking = Ranking(found.sizes, K if guess.locked else None, found.threshold)
     desk.chart(
-        draw_ranking(ranking, desk.p, 180), "ranking", "The weights by size, and the threshold"
+        draw_ranking(ranking, desk.p, 180), "ranking", tr("The weights by size, and the threshold")
     )
     share = 100 * found.share
     desk.judge(
         Rung("", "pruned", share, units.percent(found.share, 0)),
-        "stays of the squared sum",
+        tr("stays of the squared sum"),
         100,
         " %",
     )
     desk.tell(
-        f"{K} of {WEIGHTS} weights carry **{units.percent(found.share, 0)}** of the squared sum:"
-        " a few large ones do most of the work. Move K and see."
+        tr(
+            "{K} of {weights} weights carry **{share}** of the squared sum: a few large ones do"
+            " most of the work. Move K and see.",
+            K=K,
+            weights=WEIGHTS,
+            share=units.percent(found.share, 0),
+        )
     )
 
 
 def real(desk: Desk) -> None:
-    percent = desk.slider("share", "Prune ratio", 50, 98, 80, 1, format="%d %%")
+    percent = desk.slider("share", tr("Prune ratio"), 50, 98, 80, 1, format="%d %%")
     dense = baseline(desk.network, desk.dataset)
     recipe = dense.then(MagnitudePruning(sparsity=percent / 100))
     lines = [
@@ -86,40 +99,51 @@ def real(desk: Desk) -> None:
     found, before = desk.work.known(recipe), desk.work.known(dense)
     right = units.percent(single.accuracy(before)) if before else "…"
     desk.say(
-        f"{desk.title} gets {right} of the {DATASETS[desk.dataset].title} validation images right."
-        " Now its smallest weights go, all layers compared with each other; nothing is trained."
+        tr(
+            "{network} gets {right} of the {dataset} validation images right. Now its smallest"
+            " weights go, all layers compared with each other; nothing is trained.",
+            network=desk.title,
+            right=right,
+            dataset=DATASETS[desk.dataset].title,
+        )
     )
     desk.guess_number(
-        f"What share of the images does it get right with {percent} % of the weights at zero?",
-        "My guess: right answers",
+        tr(
+            "What share of the images does it get right with {percent} % of the weights at zero?",
+            percent=percent,
+        ),
+        tr("My guess: right answers"),
         100,
         unit=" %",
-        about=f"{percent} %",
+        about=dict(percent=percent),
     )
     rung = accuracy_rung("", "pruned", found)
-    desk.judge(rung, "right answers, validation", 100, " %")
+    desk.judge(rung, tr("right answers, validation"), 100, " %")
     if not desk.guessed.locked:
         return
     data = figures.Curve(
         *spots(desk, lines[0]),
         *spots(desk, lines[1]),
-        "by chance",
+        tr("by chance"),
         percent,
         figures.spot(found, "validation") if found else None,
     )
-    desk.right.markdown("**Accuracy by prune ratio**")
+    desk.right.markdown(tr("**Accuracy by prune ratio**"))
     desk.chart(
         figures.draw_curve(data, desk.p, 330),
         "curve",
-        "Accuracy against prune ratio, by size and by chance",
+        tr("Accuracy against prune ratio, by size and by chance"),
     )
     share = desk.work.fact(squared_share, recipe)
     if found and share is not None:
         desk.tell(
-            f"**K = {units.grouped(kept(found.cost.weights, percent / 100))}** of"
-            f" {units.grouped(found.cost.weights)} weights are left. They carry"
-            f" {units.percent(share, 0)} of the squared sum. Dashed: as many weights, chosen by"
-            " chance."
+            tr(
+                "**K = {K}** of {weights} weights are left. They carry {share} of the squared sum."
+                " Dashed: as many weights, chosen by chance.",
+                K=units.grouped(kept(found.cost.weights, percent / 100)),
+                weights=units.grouped(found.cost.weights),
+                share=units.percent(share, 0),
+            )
         )
 
 

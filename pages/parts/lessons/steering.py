@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import lessons, steps
+from compression.language import LANGUAGES, speaking, tr
+from pages.parts import frame, lessons, steps
 from pages.parts.controls import BOUND
 from pages.parts.lessons import links
 from pages.parts.lessons.kit import NETWORK, PARTS, SMALL, Desk, again
@@ -12,13 +13,14 @@ from pages.parts.words import WORDS
 
 FIRST_NETWORK = "net"  # that the method is usually taught with
 OPTIONS = [*lessons.BY_WORD, WORDS]
+frame.LABELS |= {"lesson": {w: w for w in OPTIONS}, "part": {w: w for w in PARTS}}
 
 
 def arrive() -> tuple[lessons.Lesson | None, str, links.Link]:
     """Lesson, part and link of this visit; no lesson for the list of words. Links may say
-    `lesson=prune` for `lesson=Prune`.
+    `lesson=prune` for `lesson=Prune`, and in any language.
     """
-    state, words = st.session_state, {w.lower(): w for w in (*OPTIONS, *PARTS)}
+    state, words = st.session_state, _words()
     for key, known in (("lesson", OPTIONS), ("part", PARTS)):
         given = words.get(st.query_params.get(key, "").lower(), "")
         if key not in state and given in known:
@@ -29,12 +31,22 @@ def arrive() -> tuple[lessons.Lesson | None, str, links.Link]:
     return lessons.BY_WORD.get(word), part, links.taken(word, part)
 
 
+def _words() -> dict[str, str]:
+    """Every lesson and part, by what it is called in each language, in small letters."""
+    found: dict[str, str] = {}
+    for language in LANGUAGES:
+        with speaking(language):
+            found |= {said.lower(): w for w in (*OPTIONS, *PARTS) for said in (w, tr(w))}
+    return found
+
+
 def choose(fixed: bool) -> None:
     """Which lesson, or the list of words. fixed: a link does not let it be changed."""
     st.segmented_control(
-        "Lesson",
+        tr("Lesson"),
         OPTIONS,
         default=OPTIONS[0],
+        format_func=tr,
         key="lesson",
         required=True,
         disabled=fixed,
@@ -58,10 +70,12 @@ def guess_text(desk: Desk) -> str:
 
 def onwards(desk: Desk) -> None:
     """What comes next, and trying again; in a lecture hall step by step, back and forth."""
-    if desk.link.trouble:
-        desk.left.caption(f":red[The link can't be taken whole: {steps.plain(desk.link.trouble)}.]")
+    if desk.link.troubles:
+        why = steps.plain(tr("; ").join(map(str, desk.link.troubles)))
+        desk.left.caption(tr(":red[The link can't be taken whole: {why}.]", why=why))
     if desk.work.failure:
-        desk.left.caption(f":red[It can't be measured: {steps.plain(desk.work.failure)}.]")
+        why = steps.plain(desk.work.failure)
+        desk.left.caption(tr(":red[It can't be measured: {why}.]", why=why))
     if desk.large:
         _stepping(desk)
     elif desk.guessed.locked:
@@ -70,19 +84,19 @@ def onwards(desk: Desk) -> None:
             if label:
                 st.button(label, icon=":material/arrow_forward:", key="onwards", width="stretch",
                           on_click=_go, args=(desk.lesson, desk.part, 1))  # fmt: skip
-            st.button("Try again", type="tertiary", key="again", width="stretch",
+            st.button(tr("Try again"), type="tertiary", key="again", width="stretch",
                       on_click=again, args=(desk.key,))  # fmt: skip
 
 
 def _after(desk: Desk) -> str:
     """What the button that leads on says; empty behind the last lesson, or where it is locked."""
     if desk.part == SMALL:
-        return f"Now on {desk.title}"
+        return tr("Now on {network}", network=desk.title)
     words = list(lessons.BY_WORD)
     at = words.index(desk.lesson) + 1
     if at == len(words) or "lesson" in desk.link.locked | desk.link.hidden:
         return ""
-    return f"Next: {words[at].lower()}"
+    return tr("Next: {lesson}", lesson=tr(words[at]).lower())
 
 
 def _places() -> list[tuple[str, str]]:
@@ -106,12 +120,12 @@ def _stepping(desk: Desk) -> None:
     with desk.left.container(horizontal=True, vertical_alignment="center"):
         first = not desk.guessed.locked and (at == 0 or (fixed and ends[1]))
         if desk.guessed.locked:
-            st.button("Hide the answer", key="back", icon=":material/arrow_back:",
+            st.button(tr("Hide the answer"), key="back", icon=":material/arrow_back:",
                       on_click=again, args=(desk.key,))  # fmt: skip
         else:
-            st.button("Back", key="back", icon=":material/arrow_back:", disabled=first,
+            st.button(tr("Back"), key="back", icon=":material/arrow_back:", disabled=first,
                       on_click=_go, args=(desk.lesson, desk.part, -1))  # fmt: skip
         last = at + 1 == len(places) or (fixed and ends[0])
-        st.button("Next", key="next", icon=":material/arrow_forward:", on_click=_go,
+        st.button(tr("Next"), key="next", icon=":material/arrow_forward:", on_click=_go,
                   args=(desk.lesson, desk.part, 1), disabled=last)  # fmt: skip
-        st.caption(f"{at + 1} of {len(places)}", width="content")
+        st.caption(tr("{n} of {total}", n=at + 1, total=len(places)), width="content")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from compression import units
 from compression.baselines import baseline
 from compression.figures.guesses import Rung
 from compression.figures.huffman import Branch, CodeTree, draw_code_tree
 from compression.figures.lessons import Matrix, draw_matrix
+from compression.language import tr
 from compression.lessons.huffman import Leaf
 from compression.lessons.real import FileCode, LayerCode, file_code
 from compression.lessons.small import WEIGHTS, coded
@@ -26,60 +28,72 @@ MOST_BITS = 5 * WEIGHTS
 
 def small(desk: Desk) -> None:
     desk.say(
-        "A pruned and rounded matrix holds few different numbers, zero far more often than the"
-        " others. Who gives short codes to what occurs often needs fewer bits."
+        tr(
+            "A pruned and rounded matrix holds few different numbers, zero far more often than the"
+            " others. Who gives short codes to what occurs often needs fewer bits."
+        )
     )
-    K = desk.slider("k", f"Keep K of {WEIGHTS}", 2, WEIGHTS, 12, about=K_HELP)
-    Q = desk.slider("q", "Q", 1, 8, 3, about=Q_HELP)
+    label = tr("Keep K of {weights}", weights=WEIGHTS)
+    K = desk.slider("k", label, 2, WEIGHTS, 12, about=tr(K_HELP))
+    Q = desk.slider("q", "Q", 1, 8, 3, about=tr(Q_HELP))
     found = coded(K, Q)
     n = len(found.leaves)
     guess = desk.guess_number(
-        f"With codes of equal length, {n} different numbers take {found.fixed} bits each,"
-        f" {WEIGHTS * found.fixed} in all. How many bits with the best codes?",
-        "My guess: bits in all",
+        tr(
+            "With codes of equal length, {n} different numbers take {each} bits each, {total} in"
+            " all. How many bits with the best codes?",
+            n=n,
+            each=found.fixed,
+            total=WEIGHTS * found.fixed,
+        ),
+        tr("My guess: bits in all"),
         MOST_BITS,
-        about=f"K = {K}, Q = {Q}",
+        about=dict(K=K, Q=Q),
     )
     known = guess.locked
     symbols, tree = desk.pair()
+    title, rest = tr("The whole numbers"), tr("{n} different", n=n)
     desk.chart(
-        draw_matrix(
-            Matrix("The whole numbers", f"{n} different", found.whole, "combined", digits=0),
-            desk.p,
-            300,
-        ),
+        draw_matrix(Matrix(title, rest, found.whole, "combined", digits=0), desk.p, 300),
         "symbols",
-        f"Whole numbers of a pruned and rounded matrix, {n} different ones",
+        tr("Whole numbers of a pruned and rounded matrix, {n} different ones", n=n),
         symbols,
     )
     if known:
+        title, rest = tr("Their Huffman tree"), tr("depth: bits")
+        codes = [
+            tr("{symbol} has code {code}", symbol=leaf.symbol, code=leaf.code)
+            for leaf in found.leaves
+        ]
         desk.chart(
-            draw_code_tree(
-                CodeTree("Their Huffman tree", "depth: bits", branches(found.leaves)), desk.p, 300
-            ),
+            draw_code_tree(CodeTree(title, rest, branches(found.leaves)), desk.p, 300),
             "tree",
-            ", ".join(f"{leaf.symbol} has code {leaf.code}" for leaf in found.leaves),
+            tr(", ").join(codes),
             tree,
         )
     else:
-        tree.caption("The tree comes with the answer.")
-    total = found.huffman * WEIGHTS
+        tree.caption(tr("The tree comes with the answer."))
+    total, least, equal = (x * WEIGHTS for x in (found.huffman, found.entropy, found.fixed))
     desk.ladder(
-        "Bits for all 36 weights",
+        tr("Bits for all 36 weights"),
         "",
         [
-            Rung("Huffman", "combined", total, f"{total:.0f} bits"),
-            Rung("entropy", "combined", found.entropy * WEIGHTS, f"{found.entropy * WEIGHTS:.1f}"),
-            Rung("equal codes", "dense", found.fixed * WEIGHTS, f"{found.fixed * WEIGHTS} bits"),
+            Rung(tr("Huffman"), "combined", total, tr("{n} bits", n=round(total))),
+            Rung(tr("entropy"), "combined", least, f"{least:.1f}"),
+            Rung(tr("equal codes"), "dense", equal, tr("{n} bits", n=equal)),
         ],
         MOST_BITS,
         "",
     )
     desk.tell(
-        f"**{found.huffman:.2f} bits** per weight with this tree, {found.entropy:.2f} at least:"
-        " that is the entropy, which no code can beat that looks at one number at a time. The lab's"
-        " files use a range coder, and chances that it learns on the way: which rows and columns"
-        " have many zeros. So it can even get below."
+        tr(
+            "**{bits:.2f} bits** per weight with this tree, {entropy:.2f} at least: that is the"
+            " entropy, which no code can beat that looks at one number at a time. The lab's files"
+            " use a range coder, and chances that it learns on the way: which rows and columns have"
+            " many zeros. So it can even get below.",
+            bits=found.huffman,
+            entropy=found.entropy,
+        )
     )
 
 
@@ -97,29 +111,35 @@ def branches(leaves: Sequence[Leaf], words: Sequence[str] = ()) -> list[Branch]:
 
 
 def real(desk: Desk) -> None:
-    percent = desk.slider("zeros", "Prune ratio", 0, 98, 80, 2, format="%d %%")
-    levels = desk.slider("codes", "Levels", 2, 32, 16)
+    percent = desk.slider("zeros", tr("Prune ratio"), 0, 98, 80, 2, format="%d %%")
+    levels = desk.slider("codes", tr("Levels"), 2, 32, 16)
     names = list(layer_names(architecture_for(desk.network, desk.dataset)))
     dense = baseline(desk.network, desk.dataset)
     pruning = (MagnitudePruning(sparsity=percent / 100),) if percent else ()
     recipe = dense.then(*pruning, CodebookQuantization(levels=levels))
     found: FileCode | None = desk.work.fact(file_code, recipe)
     desk.say(
-        f"{desk.title}, {percent} % zeros, {levels} levels a layer: with equal codes its parameters"
-        f" take {units.size(found.nominal) if found else '…'}."
+        tr(
+            "{network}, {percent} % zeros, {levels} levels a layer: with equal codes its parameters"
+            " take {size}.",
+            network=desk.title,
+            percent=percent,
+            levels=levels,
+            size=units.size(found.nominal) if found else "…",
+        )
     )
     desk.guess_number(
-        "How large is the real file, in percent of that?",
-        "My guess: percent",
+        tr("How large is the real file, in percent of that?"),
+        tr("My guess: percent"),
         120,
         unit=" %",
-        about=f"{percent} %, {levels} levels",
+        about=dict(percent=percent, levels=levels),
         ready=found is not None,
     )
     share = 100 * found.total / found.nominal if found else None
     desk.judge(
         Rung("", "combined", share, f"{share:.0f} %" if share else "…"),
-        "of parameters × bits",
+        tr("of parameters × bits"),
         120,
         " %",
     )
@@ -127,39 +147,54 @@ def real(desk: Desk) -> None:
         return
     kB = 1_000
     parts = [
-        ("params × bits", "dense", found.nominal),
-        ("where zeros are", "pruned", found.mask),
-        ("which level", "quantized", found.codes),
-        ("tables", "quantized", found.tables),
-        ("biases", "dense", found.biases),
-        ("header", "dense", found.header),
-        ("the file", "combined", found.total),
+        (tr("params × bits"), "dense", found.nominal),
+        (tr("where zeros are"), "pruned", found.mask),
+        (tr("which level"), "quantized", found.codes),
+        (tr("tables"), "quantized", found.tables),
+        (tr("biases"), "dense", found.biases),
+        (tr("header"), "dense", found.header),
+        (tr("the file"), "combined", found.total),
     ]
     rungs = [Rung(label, family, n / kB, units.size(n)) for label, family, n in parts]
     top = max(n for _, _, n in parts) / kB
-    desk.ladder("Where the bytes are", "zeros, levels: entropies", rungs,
+    desk.ladder(tr("Where the bytes are"), tr("zeros, levels: entropies"), rungs,
                 _round_up(top), " kB", guess_beside=False)  # fmt: skip
-    name = desk.choose("tree_of", "Tree of layer", names, about="A layer whose tree is drawn.")
+    about = tr("A layer whose tree is drawn.")
+    name = desk.choose("tree_of", tr("Tree of layer"), names, about=about)
     layer = next((x for x in found.layers if x.name == name), None)
     if layer is not None and layer.leaves:
         _tree(desk, layer)
     else:
-        desk.right.caption(f"{name} is stored as floats, or has too many values for a tree.")
-    coded_bytes = found.mask + found.codes
+        desk.right.caption(
+            tr("{layer} is stored as floats, or has too many values for a tree.", layer=name)
+        )
     desk.tell(
-        f"Coded weights take {units.size(found.weights)}; their entropy is"
-        f" {units.size(coded_bytes)}: {_learned(found.weights, coded_bytes)}."
-        f" **{units.size(found.total)}** with tables, biases and header:"
-        f" {8 * found.total / max(1, sum(x.weights for x in found.layers)):.2f} bits per weight."
+        tr(
+            "{coded} **{size}** with tables, biases and header: {bits:.2f} bits per weight.",
+            coded=_learned(found.weights, found.mask + found.codes),
+            size=units.size(found.total),
+            bits=8 * found.total / max(1, sum(x.weights for x in found.layers)),
+        )
     )
 
 
 def _learned(size: float, entropy: float) -> str:
     """What it brought that the coder learns where the zeros are."""
     percent = 100 * (1 - size / entropy) if entropy else 0.0
+    values: dict[str, Any] = dict(
+        size=units.size(size), entropy=units.size(entropy), percent=abs(percent)
+    )
     if percent < 0:
-        return f"the coder needs {-percent:.1f} % more, for what it has to learn"
-    return f"the coder saves {percent:.1f} %, since it learns where zeros are"
+        return tr(
+            "Coded weights take {size}; their entropy is {entropy}: the coder needs {percent:.1f} %"
+            " more, for what it has to learn.",
+            **values,
+        )
+    return tr(
+        "Coded weights take {size}; their entropy is {entropy}: the coder saves {percent:.1f} %,"
+        " since it learns where zeros are.",
+        **values,
+    )
 
 
 def _tree(desk: Desk, layer: LayerCode) -> None:
@@ -167,15 +202,19 @@ def _tree(desk: Desk, layer: LayerCode) -> None:
     desk.chart(
         draw_code_tree(
             CodeTree(
-                f"{layer.name}: its Huffman tree",
-                f"{layer.huffman:.2f} bits, entropy {layer.entropy:.2f}",
+                tr("{layer}: its Huffman tree", layer=layer.name),
+                tr(
+                    "{bits:.2f} bits, entropy {entropy:.2f}",
+                    bits=layer.huffman,
+                    entropy=layer.entropy,
+                ),
                 branches(layer.leaves, words),
             ),
             desk.p,
             240,
         ),
         "tree",
-        f"Huffman tree of {layer.name}, {len(layer.leaves)} values",
+        tr("Huffman tree of {layer}, {n} values", layer=layer.name, n=len(layer.leaves)),
     )
 
 

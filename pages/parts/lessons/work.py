@@ -11,6 +11,7 @@ import streamlit as st
 from compression import units
 from compression.errors import CompressionError
 from compression.jobs import Ask, Engine
+from compression.language import tr
 from compression.pipeline import missing_training
 from compression.recipe import Recipe
 from compression.result import Preview, Result
@@ -69,7 +70,7 @@ class Work:
         jobs = [self.engine.jobs.get(r.digest) for r in missing]
         with where:
             if any(job and job.live for job in jobs):
-                st.caption("In training; the bars fill when it is done.")
+                st.caption(tr("In training; the bars fill when it is done."))
                 return
             st.button(
                 label,
@@ -83,9 +84,10 @@ class Work:
             failed = next((job.error for job in jobs if job and job.state == "failed"), "")
             trouble = failed or st.session_state.get("job_error", "")
             if trouble:
-                st.caption(f":red[It failed: {steps.plain(trouble)}]")
+                st.caption(tr(":red[It failed: {why}]", why=steps.plain(trouble)))
             elif cost == cost:  # not where nobody knows
-                st.caption(f"about {units.duration(cost)}; it goes on when this tab is closed")
+                time = units.duration(cost)
+                st.caption(tr("about {time}; it goes on when this tab is closed", time=time))
 
     def watch(self) -> None:
         """Draw the page again when what it shows has become better known."""
