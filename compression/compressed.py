@@ -67,7 +67,7 @@ class CompressedTensor:
             return int(np.count_nonzero(self.values))
         alphabet, counts, _ = self.counted
         if self.kind == "codebook" and self.table is not None:
-            return int(counts[self.table != 0].sum())
+            return int(counts[self.table[alphabet] != 0].sum())
         return int(counts[alphabet != (ZERO if self.kind == "float" else 0)].sum())
 
     @property
@@ -198,7 +198,6 @@ def _weight(name: str, array: np.ndarray, attached: list[Attachment]) -> Compres
     table = _few_values(array)
     if table is not None:
         symbols = np.searchsorted(table, array.reshape(-1)).astype(np.int32)
-        table, symbols = _with_opposites(table, symbols)
         return CompressedTensor(name, array.shape, "codebook", symbols=symbols, table=table)
     return CompressedTensor(name, array.shape, "float", values=array.copy())
 
@@ -237,19 +236,19 @@ def _in_codebook(
     used, _, symbols = count_symbols(places)
     if not _few_enough(len(used), array):
         return None
-    table, symbols = _with_opposites(table[used], symbols)
+    table = table[used]
+    if isinstance(quantizer, Magnitudes):
+        table, symbols = _with_opposites(table, symbols)
     return CompressedTensor(name, array.shape, "codebook", symbols=symbols, table=table)
 
 
 def _with_opposites(table: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The table, ascending, and the places in it, with the opposite of every value, where at least
-    half of the values have theirs: the coder tells signs and sizes apart, and half of the table is
-    enough.
+    """The table, ascending, and the places in it, with the opposites of all values, also of a size
+    that only one sign has left: the coder tells signs and sizes apart, and half of the table is
+    enough for it.
     """
-    values = table[table != 0]
-    both = np.unique(np.concatenate([table, -values]))
-    missing = len(both) - len(table)
-    if not 0 < missing <= len(values) / 2:
+    both = np.unique(np.concatenate([table, -table[table != 0]]))
+    if len(both) == len(table):
         return table, symbols
     return both, np.searchsorted(both, table).astype(np.int32)[symbols]
 

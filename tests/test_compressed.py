@@ -17,8 +17,10 @@ from compression.compressed import (
     decompress,
     float_tops,
 )
-from compression.models import build, tensor_shapes
+from compression.models import attach, build, stored, tensor_shapes
 from compression.networks import Architecture
+from compression.pruning import Pruned
+from compression.quantization import Magnitudes
 from compression.storage import dumps, loads
 
 from .helpers import applied, bits_of
@@ -152,27 +154,22 @@ def test_more_values_than_a_codebook_may_have_are_plain_floats():
 def test_a_size_that_one_sign_has_left_costs_no_more(dense, seed):
     """The coder tells signs and sizes apart: it needs both signs of every size in the table."""
     generator = torch.Generator().manual_seed(seed)
-    W = dense.fc1.weight.detach()
-    shares = torch.tensor([0.1, 0.05, 0.7, 0.05, 0.1])
+    W, shares = dense.fc1.weight.detach(), torch.tensor([0.1, 0.05, 0.7, 0.05, 0.1])
     drawn = torch.multinomial(shares, W.numel(), True, generator=generator)
     both = torch.tensor([-0.5, -0.25, 0.0, 0.25, 0.5])[drawn].view_as(W)
-    one = torch.where(both == -0.25, 0.25, both)
+    attach(dense.fc1, Pruned(both != 0))
+    attach(dense.fc1, Magnitudes(torch.tensor([0.25, 0.5]).log()))
     sizes = []
-    for values in (both, one):
-        dense.fc1.weight.data = values
+    for values in (both, torch.where(both == -0.25, 0.25, both)):
+        stored(dense.fc1).data = values
         model = compress(dense, "digits")
         sizes.append(len(dumps(model)))
         tensor = next(t for t in model.tensors if t.name == "fc1.weight")
         assert tensor.table is not None and tensor.table.tolist() == [-0.5, -0.25, 0, 0.25, 0.5]
         assert np.array_equal(tensor.decoded(), values.numpy())
+        assert tensor.nonzero == int((values != 0).sum())
         assert bits_of(decompress(loads(dumps(model)))) == bits_of(decompress(model))
     assert sizes[1] < sizes[0]
-
-
-def test_values_without_opposites_get_none(dense):
-    dense.fc1.weight.data = (dense.fc1.weight.detach() > 0).float() * 0.3 - 0.1
-    tensor = next(t for t in compress(dense, "digits").tensors if t.name == "fc1.weight")
-    assert tensor.table is not None and len(tensor.table) == 2
 
 
 def test_compressing_copies_what_it_takes(dense):
