@@ -393,9 +393,7 @@ def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
     )
     before = values.all_inner_texts()
     for i in range(chart.locator(".scatterlayer .point").count()):
-        points = points_inside(
-            chart
-        )  # anew each time: runs that were stored by now move the window
+        points = points_inside(chart)  # anew: what was stored by now may move the window
         x, y = points[i % len(points)]
         page.mouse.move(x - 3, y)
         page.mouse.move(x, y, steps=3)
