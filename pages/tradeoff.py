@@ -11,7 +11,7 @@ import streamlit as st
 from compression import figures, phrases, units
 from compression.baselines import baseline
 from compression.data import DATASETS
-from compression.language import marked, tr
+from compression.language import marked, tr, tr_n
 from compression.metrics import MEASURES
 from compression.networks import NETWORKS
 from compression.references import is_reference
@@ -118,7 +118,12 @@ title.title(
             size=units.size(smallest.cost.bytes),
         )
         if smallest
-        else tr("{where}: {n} runs, all lose accuracy", where=where, n=len(shown))
+        else tr_n(
+            "{where}: {n} run, it loses accuracy",
+            "{where}: {n} runs, all lose accuracy",
+            len(shown),
+            where=where,
+        )
     ),
     width="content",
     anchor=False,

@@ -205,15 +205,18 @@ def wait_for_curve(page: Page, name: str) -> None:
     wait_for_points(page, "curve", name, 21)
 
 
+def stored_runs(server: Server) -> int:
+    with sqlite3.connect(server.home / "store.sqlite") as c:
+        return int(c.execute("select count(*) from runs").fetchone()[0])
+
+
 def wait_until_stored(page: Page, server: Server, runs: int) -> None:
     """Until so many runs are stored: points of a curve are, once all of them are scored."""
     for _ in range(120):
-        with sqlite3.connect(server.home / "store.sqlite") as c:
-            (count,) = c.execute("select count(*) from runs").fetchone()
-        if count >= runs:
+        if stored_runs(server) >= runs:
             return
         page.wait_for_timeout(1_000)
-    pytest.fail(f"{count} of {runs} runs are stored")
+    pytest.fail(f"{stored_runs(server)} of {runs} runs are stored")
 
 
 def test_the_curve_and_its_reference_fill_in_while_one_looks(page, server):
@@ -378,11 +381,12 @@ def becomes_other(values: Locator, before: list[str], timeout: float = 8.0) -> l
 
 
 def test_a_click_in_the_tradeoff_opens_that_run_in_compress(page, server):
+    others = stored_runs(server)  # of tests before this one
     goto(page, f"{server.url}/?data=Fashion-MNIST&prune=80&levels=16")
     measured(page)
     wait_for_curve(page, "this method")
     expect(page.get_by_role("button", name="Export")).to_be_enabled(timeout=30_000)
-    wait_until_stored(page, server, 8)
+    wait_until_stored(page, server, others + 8)
     page.get_by_role("link", name="Trade-off").click()
     opened = page.get_by_test_id("stPageLink").get_by_role("link", name="Compress")
     expect(opened).to_be_visible(timeout=20_000)

@@ -82,5 +82,6 @@ def test_every_lesson_looks_finished_in_both_languages(tab, server, locale):  # 
         titles.add(title.inner_text())
         assert ("\u4e00" <= title.inner_text()[0] <= "\u9fff") == (locale == "zh-CN")
         assert page.get_by_test_id("stException").count() == 0
+        expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)
         page.screenshot(path=SHOTS / f"lesson-{word}-{locale[:2]}.png", animations="disabled")
     assert len(titles) == len(BY_WORD)
