@@ -21,7 +21,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from .errors import InvalidInput
-from .language import marked, tr
+from .language import current, marked, tr
 
 if TYPE_CHECKING:
     from torch import nn
@@ -387,6 +387,16 @@ class Recipe:
     @property
     def label(self) -> str:
         """For people: what was done after the dense network was there."""
+        language = current()  # plots and tables of thousands of runs ask again and again
+        if language not in self._labels:
+            self._labels[language] = self._label()
+        return self._labels[language]
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        return {}
+
+    def _label(self) -> str:
         words = [s.label() for s in self.steps[len(self.dense.steps) :]]
         start = [] if self.width == 1 else [tr("width {share:.0f} %", share=100 * self.width)]
         return tr(", ").join(start + words) or tr("dense")

@@ -12,7 +12,7 @@ import streamlit as st
 from compression import glossary
 from compression.figures import FRONTS, Axes
 from compression.labels import NOTHING, Label
-from compression.language import LANGUAGES, speaking, tr
+from compression.language import in_all, tr
 from compression.metrics import MEASURES
 from compression.networks import NETWORKS
 from compression.result import Result
@@ -102,11 +102,8 @@ class Filter:
             return False
         if self.words:
             network = NETWORKS[result.recipe.model].title
-            said = [label.name, label.note, network, result.digest]
-            for language in LANGUAGES:  # links may hold words of another one
-                with speaking(language):
-                    said.append(result.recipe.label)
-            text = " ".join(said).lower()
+            in_any = in_all(lambda: result.recipe.label).values()  # links are of any language
+            text = " ".join((label.name, label.note, network, result.digest, *in_any)).lower()
             if not all(word in text for word in self.words):
                 return False
         for key, (low, high) in self.limits.items():

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ from compression.baselines import baseline
 from compression.data import DATASETS
 from compression.figures import Palette, palette
 from compression.jobs import Ask, Engine, Job
-from compression.language import FIRST, LANGUAGES, current, marked, original, speaking, tr
+from compression.language import FIRST, LANGUAGES, current, in_all, marked, original, tr
 from compression.networks import NETWORKS, why_not
 
 from . import cached, fetching, languages, people
@@ -129,19 +129,22 @@ def _meant(key: str) -> Any:
     several may be chosen; None where it says what Streamlit understands, or no option at all.
     """
     known, said = LABELS.get(key, {}), st.query_params.get_all(key)
-    options = {name: code for code, label in known.items() for name in _names(code, label)}
-    found = [options[name] for name in said if name in options]
+    options = named(key)
+    found = [options[name.lower()] for name in said if name.lower() in options]
     if not found or [tr(known[code]) for code in found] == said:
         return None
     return tuple(found) if key in MANY else found[0]
 
 
-def _names(code: Any, label: str) -> Iterator[str]:
-    """How links may say an option."""
-    yield str(code)
-    for language in LANGUAGES:
-        with speaking(language):
-            yield tr(label)
+def named(key: str) -> dict[str, Any]:
+    """The options of a control by all that links may call them, in small letters: their codes, and
+    their labels in every language.
+    """
+    return {
+        name.lower(): code
+        for code, label in LABELS.get(key, {}).items()
+        for name in (str(code), *in_all(partial(tr, label)).values())
+    }
 
 
 def _caption(network: str, dataset: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from compression.language import FIRST, LANGUAGES, best, current, read_by, tr
+from compression.language import FIRST, LANGUAGES, best, read_by, tr
 
 KEY = "lang"
 REMEMBERED = 10_000  # sessions
@@ -59,5 +59,3 @@ def _reader() -> str:
 
 
 read_by(_reader)
-
-__all__ = ["KEY", "current", "listen", "switch"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from compression.language import LANGUAGES, speaking, tr
+from compression.language import tr
 from pages.parts import frame, lessons, steps
 from pages.parts.controls import BOUND
 from pages.parts.lessons import links
@@ -13,31 +13,21 @@ from pages.parts.words import WORDS
 
 FIRST_NETWORK = "net"  # that the method is usually taught with
 OPTIONS = [*lessons.BY_WORD, WORDS]
-frame.LABELS |= {"lesson": {w: w for w in OPTIONS}, "part": {w: w for w in PARTS}}
 
 
 def arrive() -> tuple[lessons.Lesson | None, str, links.Link]:
     """Lesson, part and link of this visit; no lesson for the list of words. Links may say
     `lesson=prune` for `lesson=Prune`, and in any language.
     """
-    state, words = st.session_state, _words()
+    state = st.session_state
     for key, known in (("lesson", OPTIONS), ("part", PARTS)):
-        given = words.get(st.query_params.get(key, "").lower(), "")
+        given = frame.named(key).get(st.query_params.get(key, "").lower())
         if key not in state and given in known:
             state[key] = given
         if state.get(key) not in known:
             state.pop(key, None)
     word, part = state.get("lesson", next(iter(lessons.BY_WORD))), state.get("part", SMALL)
     return lessons.BY_WORD.get(word), part, links.taken(word, part)
-
-
-def _words() -> dict[str, str]:
-    """Every lesson and part, by what it is called in each language, in small letters."""
-    found: dict[str, str] = {}
-    for language in LANGUAGES:
-        with speaking(language):
-            found |= {said.lower(): w for w in (*OPTIONS, *PARTS) for said in (w, tr(w))}
-    return found
 
 
 def choose(fixed: bool) -> None:
